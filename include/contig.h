@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* libcontig: physically contiguous memory for user space. */
+#ifndef CONTIG_H
+#define CONTIG_H
+
+#include <contig/contigmalloc.h>
+#include <contig/phys.h>
+#include <contig/pool.h>
+#include <contig/types.h>
+
+#endif
