@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The guard process.  fork(2) would copy the page tables of the pools, and
+ * their pinned pages with them (FACTS 18), so the guard is made with CLONE_VM
+ * alone: it shares the memory and nothing else.  That has a price, and all
+ * code that runs in the guard obeys it: the thread-local storage (errno, the
+ * sanitizers' state) is the parent's, any lock may be held by a thread that
+ * no longer exists.  So: system calls by hand, no libc.
+ *
+ * What to undo lives in the shared memory, which outlives the parent as long
+ * as the guard does.  Each pool's record is replaced as a whole by flipping
+ * an index, so it is right at every instant at which the parent may die.
+ *
+ * The parent's end is seen twice: as end of file on a socket (also after
+ * exec) and through a pidfd, because a child that was forked by a bare
+ * clone(2) would keep the socket open.
+ *
+ * Two guards whose parents died together would both read, subtract and write;
+ * and a raise by a process that has just got the dead one's syslock would
+ * count the dead one's pages as its own.  So guards lock each other out for
+ * as long as a change or its undoing takes.  It is the guard that holds this
+ * lock, also while its parent makes a change, so that it still has it when
+ * the parent dies in the middle.  Any user can take such a lock and sit on
+ * it, therefore nobody waits for long.
+ *
+ * nr_hugepages counts persistent and surplus pages when read and sets the
+ * persistent ones when written.  All arithmetic here is in persistent pages;
+ * writing back what was read would turn other people's surplus pages into
+ * persistent ones.
+ */
+#ifndef HOST_GUARD_PROCESS_H
+#define HOST_GUARD_PROCESS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define GUARD_POOLS_MAX 128
+
+/* What the parent asks of the guard; each is answered by 0 or -errno. */
+enum guard_op {
+	GUARD_HELLO,
+	GUARD_OPEN,   /* the files of pool index */
+	GUARD_LOCK,   /* keep other guards from changing pools */
+	GUARD_UNLOCK
+};
+
+struct guard_message {
+	uint32_t op, index;
+};
+
+/* One consistent state of a pool, in persistent pages. */
+struct guard_record {
+	int64_t ours;       /* net change by this guard that is complete */
+	int64_t base, want; /* a change in flight: before, and at most after */
+	bool in_flight;
+};
+
+struct guard_pool {
+	uint64_t size;
+	int node;
+	char nr_path[144], surplus_path[144];
+	int nr_fd, surplus_fd; /* the guard's descriptors */
+	struct guard_record records[2];
+	atomic_uint valid; /* which record holds */
+	atomic_bool restored;
+};
+
+struct hugetlb_guard {
+	pid_t owner, pid;
+	int sock;                      /* the parent's end */
+	int guard_sock, owner_pidfd;   /* the guard's, before it closes ours */
+	size_t map_len;
+	unsigned int n_pools;          /* the parent's count */
+	atomic_uint published;         /* pools that the guard may look at */
+	struct guard_pool pools[GUARD_POOLS_MAX];
+};
+
+/* How much of a change in flight has happened, seeing that the pool now has
+ * this many: no more than was wanted, and not in the other direction. */
+int64_t contig_guard_happened(const struct guard_record *r, int64_t now);
+
+/* The lock between guards: open it, take it or give up waiting, drop it with
+ * close(2).  fd/-errno. */
+int contig_guard_lock_open(void);
+void contig_guard_lock_take(int fd);
+
+/* Take a pool's changes back through these descriptors.  0/-errno. */
+int contig_guard_restore(struct guard_pool *pool, int nr_fd, int surplus_fd);
+
+/* Whether taking this pool's changes back makes it larger again: such pools
+ * come last, the memory must be there. */
+bool contig_guard_lowered(const struct guard_pool *pool);
+
+/* Make the guard, on the stack that ends at stack_end (aligned to 16).  Its
+ * process number or -errno.  All signals must be blocked. */
+long contig_guard_clone(struct hugetlb_guard *g, void *stack_end);
+
+#endif
