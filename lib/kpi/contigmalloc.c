@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "contig/contigmalloc.h"
+
+#include "base/log.h"
+#include "base/page.h"
+#include "base/reason.h"
+#include "base/size.h"
+#include "kpi/domainset.h"
+#include "kpi/malloc_type.h"
+#include "kpi/misuse.h"
+#include "phys/block.h"
+#include "phys/counters.h"
+#include "phys/reclaim.h"
+#include "phys/settings.h"
+#include "phys/start.h"
+
+#include "contig/pool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A call's arguments, for messages and the slow path. */
+struct call {
+	const char *name;
+	unsigned long size;
+	int flags;
+	vm_paddr_t low, high;
+	unsigned long alignment;
+	vm_paddr_t boundary;
+};
+
+static const char *describe(const struct call *call, char *buf, size_t len)
+{
+	snprintf(buf, len,
+		 "%s(size %lu, low 0x%" PRIx64 ", high 0x%" PRIx64
+		 ", alignment 0x%lx, boundary 0x%" PRIx64 ")",
+		 call->name, call->size, call->low, call->high, call->alignment, call->boundary);
+	return buf;
+}
+
+static bool pow2_or_zero(uint64_t x)
+{
+	return !(x & (x - 1));
+}
+
+/* What the kernel panics on. */
+static bool arguments_sane(const struct call *call)
+{
+	const char *wrong = NULL;
+	char text[200];
+
+	if (!call->size)
+		wrong = "size is 0";
+	else if (!pow2_or_zero(call->alignment))
+		wrong = "alignment is not a power of two";
+	else if (!pow2_or_zero(call->boundary))
+		wrong = "boundary is not a power of two";
+	if (wrong)
+		misuse("%s: %s", describe(call, text, sizeof(text)), wrong);
+	return !wrong;
+}
+
+/* Bytes to frames: inward for the window, never below a page. */
+static inline void run_of_call(const struct call *call, struct extent_request *run)
+{
+	run->count = (call->size >> FRAME_SHIFT) + !!(call->size & (FRAME_SIZE - 1));
+	run->low = (call->low >> FRAME_SHIFT) + !!(call->low & (FRAME_SIZE - 1));
+	run->high = call->high >> FRAME_SHIFT;
+	run->align = call->alignment > FRAME_SIZE ? call->alignment >> FRAME_SHIFT : 1;
+	run->boundary = call->boundary >> FRAME_SHIFT;
+}
+
+/* Constraints that no memory of any machine meets.  NULL, or why. */
+static const char *impossible(const struct call *call, const struct extent_request *run)
+{
+	if (call->boundary && call->boundary < run->count << FRAME_SHIFT)
+		return "boundary is smaller than the size in whole pages";
+	if (call->low >= call->high)
+		return "low is not below high";
+	if (run->low >= run->high || run->high - run->low < run->count)
+		return "the window from low to high is smaller than the size";
+	return NULL;
+}
+
+static void *fail(const struct call *call, int err, const char *why)
+{
+	char text[200], copy[512];
+
+	/* why may be the very buffer that is about to be written. */
+	snprintf(copy, sizeof(copy), "%s", why);
+	contig_counter_add(&contig_counters.failures, 1);
+	contig_reason_set("%s: %s", describe(call, text, sizeof(text)), copy);
+	errno = err;
+	return NULL;
+}
+
+static void describe_ram(char *buf, size_t len)
+{
+	size_t at = 0;
+
+	buf[0] = '\0';
+	for (unsigned int i = 0; i < contig_machine.n_ranges && at < len; i++)
+		at += (size_t)snprintf(buf + at, len - at, "%s0x%" PRIx64 "-0x%" PRIx64,
+				       i ? ", " : "", contig_machine.ranges[i].start,
+				       contig_machine.ranges[i].end);
+}
+
+static void *fail_range(const struct call *call)
+{
+	char ram[120], why[200];
+
+	describe_ram(ram, sizeof(ram));
+	snprintf(why, sizeof(why), "no superpage of this machine's RAM meets it (RAM in superpages: %s)",
+		 ram);
+	return fail(call, ERANGE, why);
+}
+
+static void *fail_memory(const struct call *call, bool nowait)
+{
+	const char *tried = contig_reclaim_why();
+	const char *out = "";
+	char why[512];
+
+	/* The way out depends on what stood in the way. */
+	if (contig_machine.level == CONTIG_LEVEL_SIMULATED)
+		out = "";
+	else if (nowait)
+		out = "; reserve memory at start (CONTIG_RESERVE) or use M_WAITOK";
+	else if (contig_settings.config.grow != CONTIG_GROW_SYSTEM)
+		out = call->high < contig_machine.end
+			      ? "; try 'contig pool below', or CONTIG_GROW=system as root"
+			      : "; try 'contig pool grow', or CONTIG_GROW=system as root";
+	snprintf(why, sizeof(why), "%s%s", *tried ? tried : "no free run among the memory held", out);
+	return fail(call, ENOMEM, why);
+}
+
+/*
+ * Frames are hidden: addresses mean nothing to us beyond a superpage.  A
+ * window that holds all RAM, an alignment and a boundary up to a superpage
+ * are still certain.
+ */
+static const char *hidden_why_not(const struct call *call, struct extent_request *run)
+{
+	if (run->low || call->high < contig_machine.end)
+		return "low and high need physical addresses, which this process can't see (needs CAP_SYS_ADMIN)";
+	if (run->align > SUPERPAGE_FRAMES)
+		return "an alignment beyond a superpage needs physical addresses, which this process can't see (needs CAP_SYS_ADMIN)";
+	if (run->count > SUPERPAGE_FRAMES &&
+	    !(contig_settings.config.sources & CONTIG_SOURCE_1G))
+		return "a run beyond a superpage needs physical addresses, which this process can't see (needs CAP_SYS_ADMIN)";
+	run->high = contig_physmap.frames;
+	if (run->boundary >= SUPERPAGE_FRAMES && run->count <= SUPERPAGE_FRAMES)
+		run->boundary = 0; /* nothing in a superpage crosses it */
+	return NULL;
+}
+
+/* Make a block ready for its user. */
+static inline void *deliver(uint64_t frame, int flags)
+{
+	struct vm_page *page = frame_page(frame);
+	void *va = frame_address(frame);
+
+	if (flags & M_ZERO && !(page->flags & VM_PAGE_ZERO))
+		memset(va, 0, (size_t)page->npages << FRAME_SHIFT);
+	page->flags = VM_PAGE_COMMON;
+	return va;
+}
+
+static void *allocate_slow(const struct call *call, struct contig_pool *pool,
+			   struct malloc_type *type, const struct domainset *ds)
+{
+	struct block_request request = {
+		.pool = pool ? pool : &contig_default_pool,
+		.frames.node = -1,
+		.frames.nowait = call->flags & M_NOWAIT,
+		.frames.use_reserve = call->flags & M_USE_RESERVE,
+		.zero = call->flags & M_ZERO,
+		.nodump = call->flags & M_NODUMP,
+	};
+	struct extent_request *run = &request.frames.run;
+	struct thread_cache *cache;
+	const char *why;
+	int err;
+	void *va;
+
+	if (!arguments_sane(call))
+		return NULL;
+	run_of_call(call, run);
+	why = impossible(call, run);
+	if (why)
+		return fail(call, ERANGE, why);
+	err = contig_start();
+	if (err)
+		return fail(call, ENOMEM, contig_reason_get());
+	if (contig_machine.level == CONTIG_LEVEL_HIDDEN) {
+		why = hidden_why_not(call, run);
+		if (why)
+			return fail(call, EPERM, why);
+	}
+	request.label = type_label(type);
+	if (ds)
+		contig_domainset_next(ds, &request.frames.node, &request.frames.strict);
+	else if (contig_settings.config.node >= 0)
+		request.frames.node = contig_machine_node_index(contig_settings.config.node);
+	cache = contig_thread_cache_make();
+	if (cache && contig_usage_room(cache, request.label) && !request.nodump &&
+	    request.pool == &contig_default_pool && !ds) {
+		uint64_t frame = magazine_get(cache, run, request.label);
+
+		if (frame != EXTENT_NONE)
+			return deliver(frame, call->flags);
+	}
+	va = contig_block_alloc(&request, &err);
+	if (va)
+		return va;
+	if (err == ERANGE)
+		return fail_range(call);
+	if (err == EPERM)
+		return fail(call, EPERM,
+			    "this process saw frames when it started and no longer does (privileges dropped): reserve memory before (contig_reserve)");
+	if (contig_machine.level == CONTIG_LEVEL_HIDDEN && run->count > SUPERPAGE_FRAMES)
+		return fail(call, EPERM,
+			    "no free 1 GiB page, and a run of several superpages needs physical addresses, which this process can't see (needs CAP_SYS_ADMIN)");
+	return fail_memory(call, request.frames.nowait);
+}
+
+void *contigmalloc(unsigned long size, struct malloc_type *type, int flags, vm_paddr_t low,
+		   vm_paddr_t high, unsigned long alignment, vm_paddr_t boundary)
+{
+	const struct call call = {"contigmalloc", size, flags, low, high, alignment, boundary};
+	struct thread_cache *cache = contig_thread_cache;
+	struct extent_request run;
+	uint64_t frame;
+
+	/* A cache exists only when the library stands; a type with a label
+	 * was seen before; hidden places must not be held against a window. */
+	if (__builtin_expect(cache && type && size - 1 < MAGAZINE_FRAMES_MAX << FRAME_SHIFT &&
+				     pow2_or_zero(alignment) && pow2_or_zero(boundary) &&
+				     (!boundary || boundary >= FRAME_SIZE) &&
+				     !(flags & M_NODUMP) &&
+				     contig_physmap.level != CONTIG_LEVEL_HIDDEN,
+			     1)) {
+		unsigned int label = __atomic_load_n(&type->ks_id, __ATOMIC_RELAXED);
+
+		run_of_call(&call, &run);
+		frame = label ? magazine_get(cache, &run, (uint16_t)label) : EXTENT_NONE;
+		if (__builtin_expect(frame != EXTENT_NONE, 1))
+			return deliver(frame, flags);
+	}
+	return allocate_slow(&call, NULL, type, NULL);
+}
+
+void *contigmalloc_domainset(unsigned long size, struct malloc_type *type,
+			     const struct domainset *ds, int flags, vm_paddr_t low,
+			     vm_paddr_t high, unsigned long alignment, vm_paddr_t boundary)
+{
+	const struct call call = {"contigmalloc_domainset", size, flags, low, high, alignment,
+				  boundary};
+
+	if (!ds) {
+		misuse("contigmalloc_domainset: the domain set is NULL");
+		return NULL;
+	}
+	return allocate_slow(&call, NULL, type, ds);
+}
+
+void *contig_pool_malloc(contig_pool_t *pool, unsigned long size, struct malloc_type *type,
+			 int flags, vm_paddr_t low, vm_paddr_t high, unsigned long alignment,
+			 vm_paddr_t boundary)
+{
+	const struct call call = {"contig_pool_malloc", size, flags, low, high, alignment,
+				  boundary};
+
+	return allocate_slow(&call, pool, type, NULL);
+}
+
+/* Why a pointer is not a live block's. */
+static void panic_not_live(const char *name, const void *va)
+{
+	uint64_t place = address_place(va);
+	struct vm_page *around = contig_started ? contig_block_around(va) : NULL;
+
+	if (!contig_started || place == UINT64_MAX || !contig_physmap_segment(place))
+		misuse("%s(%p): not memory of this library", name, va);
+	else if (around)
+		misuse("%s(%p): inside the block at %p, %" PRIu32 " pages long", name, va,
+			     frame_address(page_frame(around)), around->npages);
+	else if (place & (FRAME_SIZE - 1))
+		misuse("%s(%p): not the start of a page, and no block there (page at %p)",
+			     name, va, place_address(align_down(place, FRAME_SIZE)));
+	else
+		misuse("%s(%p): freed already, or never a block (page at %p is free)", name,
+			     va, va);
+}
+
+static inline struct vm_page *live_page(const char *name, const void *va)
+{
+	struct vm_page *page = block_page(va);
+
+	if (__builtin_expect(page && page->state == VM_PAGE_LIVE, 1))
+		return page;
+	/* Memory that a child inherited isn't in the presence map. */
+	page = contig_started ? contig_block_find(va) : NULL;
+	if (!page)
+		panic_not_live(name, va);
+	return page;
+}
+
+void contigfree(void *addr, unsigned long size, struct malloc_type *type)
+{
+	struct vm_page *page;
+
+	(void)type; /* the block remembers under which it was counted */
+	if (!addr)
+		return;
+	page = live_page("contigfree", addr);
+	if (!page)
+		return;
+	if ((size >> FRAME_SHIFT) + !!(size & (FRAME_SIZE - 1)) != page->npages)
+		contig_warn("contigfree(%p, %lu): the block is %" PRIu64 " bytes; all of it is freed",
+			    addr, size, (uint64_t)page->npages << FRAME_SHIFT);
+	block_free(page);
+}
+
+void contig_free(void *addr)
+{
+	struct vm_page *page;
+
+	if (!addr)
+		return;
+	page = live_page("contig_free", addr);
+	if (page)
+		block_free(page);
+}
+
+size_t contig_usable_size(const void *addr)
+{
+	struct vm_page *page = contig_started && addr ? contig_block_find(addr) : NULL;
+
+	if (!page) {
+		contig_reason_set("contig_usable_size(%p): not the start of a live block", addr);
+		errno = EINVAL;
+		return 0;
+	}
+	return (size_t)page->npages << FRAME_SHIFT;
+}

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Pools, reserve and trim, settings, reasons and the panic handler. */
+#include "contig/pool.h"
+
+#include "base/log.h"
+#include "base/page.h"
+#include "base/panic.h"
+#include "kpi/misuse.h"
+#include "base/reason.h"
+#include "phys/magazine.h"
+#include "phys/pool.h"
+#include "phys/reclaim.h"
+#include "phys/settings.h"
+#include "phys/start.h"
+#include "phys/trim.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+static int invalid(const char *why)
+{
+	contig_reason_set("contig_pool_create: %s", why);
+	errno = EINVAL;
+	return -1;
+}
+
+static int attr_check(const struct contig_pool_attr *attr)
+{
+	if (attr->struct_size != sizeof(*attr))
+		return invalid("struct_size is not that of this library");
+	if ((unsigned int)attr->kind > CONTIG_POOL_PRIVATE)
+		return invalid("kind is not one of CONTIG_POOL_*");
+	if ((unsigned int)attr->fork > CONTIG_FORK_ISOLATE)
+		return invalid("fork is not one of CONTIG_FORK_*");
+	if (attr->sources & ~(unsigned int)CONTIG_SOURCE_ALL)
+		return invalid("sources is not a mask of CONTIG_SOURCE_*");
+	if (attr->node != -1 && contig_machine_node_index(attr->node) < 0)
+		return invalid("node has no memory on this machine");
+	if (attr->kind == CONTIG_POOL_PRIVATE && contig_machine.level == CONTIG_LEVEL_SIMULATED)
+		return invalid("simulated memory is never private");
+	return 0;
+}
+
+contig_pool_t *contig_pool_create(const struct contig_pool_attr *attr)
+{
+	struct contig_pool *pool;
+	int err = contig_start();
+
+	if (err) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	if (attr_check(attr) < 0)
+		return NULL;
+	pool = malloc(sizeof(*pool));
+	if (!pool)
+		return NULL;
+	contig_pool_setup(pool, attr->name ? attr->name : "unnamed");
+	pool->kind = attr->kind;
+	pool->fork = attr->fork;
+	pool->sources = attr->sources;
+	pool->limit = attr->limit;
+	pool->node = attr->node < 0 ? -1 : contig_machine_node_index(attr->node);
+	contig_pool_list_add(pool);
+	contig_debug(POOL, "pool %s made", pool->name);
+	return pool;
+}
+
+void contig_pool_destroy(contig_pool_t *pool)
+{
+	uint64_t used;
+
+	if (!pool)
+		return;
+	if (pool == &contig_default_pool) {
+		misuse("contig_pool_destroy: the default pool can't be destroyed");
+		return;
+	}
+	used = contig_trim_destroy(pool);
+	if (used)
+		contig_warn("contig_pool_destroy(%s): %llu KiB were still allocated", pool->name,
+			    (unsigned long long)(used << FRAME_SHIFT >> 10));
+	contig_debug(POOL, "pool %s destroyed", pool->name);
+	/* Segments that this process inherited point to their pool. */
+	if (!pool->segments)
+		free(pool);
+}
+
+int contig_reserve(size_t bytes)
+{
+	uint64_t frames = (bytes >> FRAME_SHIFT) + !!(bytes & (FRAME_SIZE - 1));
+	int err = contig_start();
+
+	contig_reclaim_why_clear();
+	if (!err)
+		err = contig_reclaim_reserve(&contig_default_pool, frames + POOL_RESERVE_FRAMES);
+	if (err) {
+		contig_reason_set("contig_reserve(%zu): %s", bytes,
+				  *contig_reclaim_why() ? contig_reclaim_why()
+							: "the kernel has fewer superpages to give; try 'contig pool grow'");
+		errno = ENOMEM;
+		return -1;
+	}
+	return 0;
+}
+
+size_t contig_trim(void)
+{
+	return contig_started ? (size_t)contig_trim_pools() : 0;
+}
+
+void contig_config_get(struct contig_config *out)
+{
+	contig_start_settings();
+	*out = contig_settings.config;
+}
+
+int contig_configure(const struct contig_config *config)
+{
+	int err = contig_start_settings();
+
+	if (err) {
+		contig_reason_set("contig_configure: memory has been taken already; call it first");
+		errno = -err;
+		return -1;
+	}
+	err = contig_settings_check(config);
+	if (err) {
+		errno = -err;
+		return -1;
+	}
+	contig_settings.config = *config;
+	contig_panic_errno_set(config->panic_errno);
+	return 0;
+}
+
+const char *contig_strreason(void)
+{
+	return contig_reason_get();
+}
+
+contig_panic_handler contig_set_panic_handler(contig_panic_handler handler)
+{
+	return contig_panic_handler_swap(handler);
+}

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/block.h"
+
+#include "base/page.h"
+#include "host/pagemap.h"
+#include "phys/counters.h"
+#include "phys/reclaim.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static void label_page(uint64_t frame, uint64_t npages, uint8_t state, uint8_t flags,
+		       uint16_t label)
+{
+	struct vm_page *page = frame_page(frame);
+
+	page->npages = (uint32_t)npages;
+	page->generation = contig_fork_generation;
+	page->label = label;
+	page->flags = flags;
+	page->state = state;
+}
+
+/* Nothing asked for but a size: any neighbours will do as well. */
+static bool plain(const struct frame_request *frames)
+{
+	return !frames->run.low && frames->run.align == 1 && !frames->run.boundary &&
+	       frames->run.high >= contig_physmap.frames && frames->node < 0;
+}
+
+/* A run of several blocks: one to hand out, the others for the magazine. */
+static uint64_t take_several(const struct block_request *request)
+{
+	struct thread_cache *cache = contig_thread_cache_make();
+	uint64_t npages = request->frames.run.count;
+	unsigned int more = contig_magazine_refill(npages);
+	struct frame_request several = request->frames;
+	uint64_t first;
+	uint8_t flags;
+	bool zero;
+
+	if (!more || !cache || request->pool != &contig_default_pool ||
+	    !plain(&request->frames))
+		return EXTENT_NONE;
+	several.run.count = npages * (more + 1);
+	first = contig_pool_take(request->pool, &several, true, &zero);
+	if (first == EXTENT_NONE)
+		return EXTENT_NONE;
+	flags = VM_PAGE_COMMON | (zero ? VM_PAGE_ZERO : 0);
+	for (unsigned int i = 1; i <= more; i++) {
+		uint64_t frame = first + i * npages;
+
+		label_page(frame, npages, VM_PAGE_CACHED, flags, request->label);
+		if (!contig_magazine_stock(cache, frame)) {
+			frame_page(frame)->state = VM_PAGE_OTHER;
+			contig_pool_put(request->pool, frame, npages);
+		}
+	}
+	label_page(first, npages, VM_PAGE_LIVE, VM_PAGE_COMMON, request->label);
+	if (request->zero && !zero)
+		memset(frame_address(first), 0, npages << FRAME_SHIFT);
+	return first;
+}
+
+static uint64_t take_one(const struct block_request *request)
+{
+	uint64_t npages = request->frames.run.count, frame;
+	uint8_t flags = request->pool == &contig_default_pool ? VM_PAGE_COMMON : 0;
+	bool zero;
+
+	frame = contig_pool_take(request->pool, &request->frames, !request->zero, &zero);
+	if (frame == EXTENT_NONE)
+		return frame;
+	if (request->zero)
+		contig_pool_zero(request->pool, frame, npages);
+	label_page(frame, npages, VM_PAGE_LIVE, flags, request->label);
+	return frame;
+}
+
+static uint64_t take(const struct block_request *request)
+{
+	uint64_t frame = take_several(request);
+
+	return frame == EXTENT_NONE ? take_one(request) : frame;
+}
+
+/* Superpages are the unit that madvise takes on hugetlb, so a superpage's
+ * other blocks are left out with this one. */
+static void leave_out_of_dumps(uint64_t frame, uint64_t npages)
+{
+	uint64_t start = align_down(frame << FRAME_SHIFT, SUPERPAGE_SIZE);
+	uint64_t end = align_up((frame + npages) << FRAME_SHIFT, SUPERPAGE_SIZE);
+
+	madvise(place_address(start), end - start, MADV_DONTDUMP);
+}
+
+void *contig_block_alloc(const struct block_request *request, int *err)
+{
+	struct contig_pool *pool = request->pool;
+	const struct frame_request *frames = &request->frames;
+	uint64_t frame;
+
+	contig_reclaim_why_clear();
+	if (contig_machine.level != CONTIG_LEVEL_HIDDEN &&
+	    !contig_machine_can_hold(&frames->run, frames->strict ? frames->node : -1)) {
+		*err = ERANGE;
+		return NULL;
+	}
+	frame = take(request);
+	/* Other threads' caches first: that memory is ours already. */
+	if (frame == EXTENT_NONE && pool == &contig_default_pool && contig_magazines_drain())
+		frame = take(request);
+	/* Privileges dropped since the start: new memory's frames can't be
+	 * seen, so none of it could be placed. */
+	if (frame == EXTENT_NONE && contig_machine.level == CONTIG_LEVEL_PHYSICAL &&
+	    !contig_pagemap_visible()) {
+		*err = EPERM;
+		return NULL;
+	}
+	if (frame == EXTENT_NONE && frames->nowait && contig_reclaim_nowait(pool, frames))
+		frame = take_one(request);
+	for (unsigned int pass = 0;
+	     frame == EXTENT_NONE && !frames->nowait && pass < BLOCK_ATTEMPTS - 1; pass++) {
+		contig_reclaim(pool, frames, pass);
+		/* Even if nothing came in: another thread may have freed. */
+		frame = take_one(request);
+	}
+	if (frame == EXTENT_NONE) {
+		*err = ENOMEM;
+		return NULL;
+	}
+	contig_usage_count(request->label, frames->run.count << FRAME_SHIFT, true);
+	if (request->nodump)
+		leave_out_of_dumps(frame, frames->run.count);
+	return frame_address(frame);
+}
+
+struct vm_page *contig_block_find(const void *va)
+{
+	uint64_t place = address_place(va);
+	struct vm_page *page;
+
+	if (place == UINT64_MAX || place & (FRAME_SIZE - 1) || !contig_physmap_segment(place))
+		return NULL;
+	page = frame_page(place >> FRAME_SHIFT);
+	return page->state == VM_PAGE_LIVE ? page : NULL;
+}
+
+struct vm_page *contig_block_around(const void *va)
+{
+	uint64_t place = address_place(va);
+
+	if (place == UINT64_MAX)
+		return NULL;
+	for (uint64_t frame = place >> FRAME_SHIFT;
+	     contig_physmap_segment(frame << FRAME_SHIFT); frame--) {
+		struct vm_page *page = frame_page(frame);
+
+		if (page->state != VM_PAGE_OTHER)
+			return page->state == VM_PAGE_LIVE &&
+					       frame + page->npages > place >> FRAME_SHIFT
+				       ? page
+				       : NULL;
+		if (!frame)
+			break;
+	}
+	return NULL;
+}
+
+void contig_block_free_slow(struct vm_page *page)
+{
+	uint64_t frame = page_frame(page), npages = page->npages;
+	struct segment *segment = contig_physmap_segment(frame << FRAME_SHIFT);
+	uint16_t label = page->label;
+
+	/* A magazine that was full keeps the younger, warmer blocks: this
+	 * block goes straight to the pool. */
+	page->state = VM_PAGE_OTHER;
+	contig_pool_put(segment->pool, frame, npages);
+	contig_usage_count(label, npages << FRAME_SHIFT, false);
+}

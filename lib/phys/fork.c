@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/fork.h"
+
+#include "base/log.h"
+#include "base/page.h"
+#include "phys/magazine.h"
+#include "phys/memmap.h"
+#include "phys/physmap.h"
+#include "phys/pool.h"
+#include "phys/reclaim.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static bool stays_mapped(const struct contig_pool *pool)
+{
+	return pool->kind == CONTIG_POOL_PRIVATE || pool->fork == CONTIG_FORK_SHARE;
+}
+
+/* Everything is at rest: no reclaim half done, no block between two lists. */
+static void prepare(void)
+{
+	contig_lock(&contig_reclaim_lock);
+	contig_lock(&contig_pools_lock);
+	contig_lock_enter(LOCK_POOL);
+	for (struct contig_pool *p = contig_pools; p; p = p->next)
+		pthread_mutex_lock(&p->lock.mutex);
+	contig_magazines_fork_prepare();
+	contig_lock(&contig_pin_lock);
+}
+
+static void release(void)
+{
+	for (struct contig_pool *p = contig_pools; p; p = p->next)
+		pthread_mutex_unlock(&p->lock.mutex);
+	contig_lock_leave(LOCK_POOL);
+	contig_unlock(&contig_pools_lock);
+	contig_unlock(&contig_reclaim_lock);
+}
+
+/* A child that shares the memory can write any of it, at any time. */
+static void mark_shared(struct contig_pool *pool)
+{
+	for (struct segment *s = pool->segments; s; s = s->next) {
+		for (unsigned int i = 0; i < s->n; i++) {
+			uint64_t end = s->places[i] + s->page_size;
+
+			for (uint64_t p = s->places[i]; p < end; p += SUPERPAGE_SIZE) {
+				struct block *block = place_block(p);
+
+				block->keep = true;
+				for (size_t w = 0; w < SUPERPAGE_FRAMES / 64; w++)
+					__atomic_store_n(&block->dirty[w], UINT64_MAX,
+							 __ATOMIC_RELAXED);
+			}
+		}
+	}
+}
+
+static void parent(void)
+{
+	contig_unlock(&contig_pin_lock);
+	contig_magazines_fork_parent();
+	for (struct contig_pool *p = contig_pools; p; p = p->next)
+		if (p->kind == CONTIG_POOL_DEFAULT && p->fork == CONTIG_FORK_SHARE)
+			mark_shared(p);
+	release();
+}
+
+/* The hole that MADV_DONTFORK left must not fill with something else. */
+static void fill_hole(uint64_t place, uint64_t bytes)
+{
+	if (mmap(place_address(place), bytes, PROT_NONE,
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) ==
+	    MAP_FAILED)
+		contig_debug(FORK, "hole at 0x%llx could not be reserved",
+			     (unsigned long long)place);
+}
+
+static void inherit(struct contig_pool *pool)
+{
+	struct segment **link = &pool->segments, *s;
+
+	while ((s = *link)) {
+		if (s->inherited) {
+			link = &s->next;
+			continue;
+		}
+		pool->held -= s->n * s->page_size;
+		s->inherited = true;
+		if (s->pin && !(pool->kind == CONTIG_POOL_DEFAULT &&
+				pool->fork == CONTIG_FORK_SHARE)) {
+			contig_pin_forget(s->pin);
+			s->pin = NULL;
+		}
+		for (unsigned int i = 0; i < s->n; i++) {
+			if (!stays_mapped(pool)) {
+				contig_physmap_withdraw(s->places[i], s->page_size);
+				fill_hole(s->places[i], s->page_size);
+			} else if (pool->kind == CONTIG_POOL_PRIVATE) {
+				/* Copies of its own, in frames of their own. */
+				contig_physmap_hide(s->places[i], s->page_size);
+			}
+		}
+		if (!stays_mapped(pool)) {
+			*link = s->next;
+			continue; /* the record is the parent's; a few bytes */
+		}
+		link = &s->next;
+	}
+	for (int node = 0; node < HOST_NODES_MAX; node++) {
+		contig_extent_set_destroy(pool->free[node]);
+		pool->free[node] = NULL;
+	}
+	pool->free_frames = 0;
+	pool->live_frames = 0;
+}
+
+static void child(void)
+{
+	contig_unlock(&contig_pin_lock);
+	contig_fork_generation++;
+	contig_magazines_fork_child();
+	for (struct contig_pool *p = contig_pools; p; p = p->next)
+		inherit(p);
+	release();
+}
+
+int contig_fork_init(void)
+{
+	return -pthread_atfork(prepare, parent, child);
+}

@@ -1,0 +1,290 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/magazine.h"
+
+#include "phys/pool.h"
+#include "phys/physmap.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#define SPINS_BEFORE_YIELD 100
+
+__thread struct thread_cache *contig_thread_cache;
+uint32_t contig_fork_generation;
+
+static __thread bool exiting; /* the cache has been given up */
+static struct thread_cache *caches;
+static struct lock caches_lock = LOCK_INITIALIZER(LOCK_CACHES);
+static pthread_once_t key_once = PTHREAD_ONCE_INIT;
+static pthread_key_t key;
+static bool key_made;
+
+void contig_cache_lock_slow(struct thread_cache *cache)
+{
+	unsigned int spins = 0;
+
+	while (__atomic_exchange_n(&cache->locked, 1, __ATOMIC_ACQUIRE))
+		if (++spins > SPINS_BEFORE_YIELD)
+			sched_yield();
+}
+
+/* Blocks unlinked from a cache, chained through their first frame's page. */
+static uint64_t unlink_all(struct thread_cache *cache, uint64_t chain)
+{
+	for (int class = 0; class < MAGAZINE_CLASSES; class++) {
+		struct magazine *magazine = &cache->magazines[class];
+
+		while (magazine->n) {
+			uint64_t frame = magazine->frames[--magazine->n];
+			struct vm_page *page = frame_page(frame);
+
+			memcpy(page->spare, &chain, sizeof(chain));
+			chain = frame;
+		}
+	}
+	cache->cached = 0;
+	return chain;
+}
+
+static uint64_t put_chain(uint64_t chain)
+{
+	uint64_t frames = 0;
+
+	while (chain != EXTENT_NONE) {
+		struct vm_page *page = frame_page(chain);
+		uint64_t frame = chain, npages = page->npages;
+
+		memcpy(&chain, page->spare, sizeof(chain));
+		page->state = VM_PAGE_OTHER;
+		contig_pool_put(&contig_default_pool, frame, npages);
+		frames += npages;
+	}
+	return frames;
+}
+
+static void fold_cache(struct thread_cache *cache)
+{
+	for (unsigned int label = 0; label < cache->n_usage; label++)
+		if (cache->usage[label].allocs || cache->usage[label].frees)
+			contig_usage_fold((uint16_t)label, &cache->usage[label]);
+}
+
+static void unlist(struct thread_cache *cache)
+{
+	contig_lock(&caches_lock);
+	*cache->link = cache->next;
+	if (cache->next)
+		cache->next->link = cache->link;
+	contig_unlock(&caches_lock);
+}
+
+/* Thread exit: other destructors may still free blocks after this one. */
+static void thread_exit(void *arg)
+{
+	struct thread_cache *cache = arg;
+
+	contig_thread_cache = NULL;
+	exiting = true;
+	unlist(cache);
+	fold_cache(cache);
+	put_chain(unlink_all(cache, EXTENT_NONE));
+	free(cache->usage);
+	free(cache);
+}
+
+static void make_key(void)
+{
+	key_made = pthread_key_create(&key, thread_exit) == 0;
+}
+
+struct thread_cache *contig_thread_cache_make(void)
+{
+	struct thread_cache *cache;
+
+	if (contig_thread_cache || exiting)
+		return contig_thread_cache;
+	pthread_once(&key_once, make_key);
+	if (!key_made)
+		return NULL;
+	cache = aligned_alloc(64, align_up(sizeof(*cache), 64));
+	if (!cache)
+		return NULL;
+	memset(cache, 0, sizeof(*cache));
+	for (int class = 0; class < MAGAZINE_CLASSES; class++) {
+		uint64_t npages = class < MAGAZINE_EXACT ? (uint64_t)class + 1
+							 : UINT64_C(32) << (class - MAGAZINE_EXACT);
+		uint64_t fit = MAGAZINE_BYTES / (npages << FRAME_SHIFT);
+
+		cache->magazines[class].capacity =
+			fit < 2 ? 2 : fit > MAGAZINE_SLOTS ? MAGAZINE_SLOTS : (unsigned int)fit;
+	}
+	if (pthread_setspecific(key, cache)) {
+		free(cache);
+		return NULL;
+	}
+	contig_lock(&caches_lock);
+	cache->next = caches;
+	cache->link = &caches;
+	if (caches)
+		caches->link = &cache->next;
+	caches = cache;
+	contig_unlock(&caches_lock);
+	contig_thread_cache = cache;
+	return cache;
+}
+
+bool contig_usage_room(struct thread_cache *cache, uint16_t label)
+{
+	unsigned int want = align_up(label + 1u, 8);
+	struct usage *bigger;
+	bool ok = true;
+
+	if (label < cache->n_usage)
+		return true;
+	cache_lock(cache);
+	bigger = realloc(cache->usage, want * sizeof(*bigger));
+	if (bigger) {
+		memset(&bigger[cache->n_usage], 0,
+		       (want - cache->n_usage) * sizeof(*bigger));
+		cache->usage = bigger;
+		cache->n_usage = want;
+	} else {
+		ok = false;
+	}
+	cache_unlock(cache);
+	return ok;
+}
+
+unsigned int contig_magazine_refill(uint64_t npages)
+{
+	/* A quarter of what a magazine may hold, and never a superpage's
+	 * worth: a thread that wants one block must not drain a small pool. */
+	uint64_t fit = MAGAZINE_BYTES / 4 / (npages << FRAME_SHIFT);
+
+	if (magazine_class(npages) < 0 || fit < 2)
+		return 0;
+	return fit > MAGAZINE_SLOTS / 4 ? MAGAZINE_SLOTS / 4 : (unsigned int)fit;
+}
+
+bool contig_magazine_stock(struct thread_cache *cache, uint64_t frame)
+{
+	struct vm_page *page = frame_page(frame);
+	struct magazine *magazine = &cache->magazines[magazine_class(page->npages)];
+	bool kept = false;
+
+	cache_lock(cache);
+	if (magazine->n < magazine->capacity) {
+		magazine->frames[magazine->n++] = frame;
+		cache->cached += page->npages;
+		kept = true;
+	}
+	cache_unlock(cache);
+	return kept;
+}
+
+void contig_usage_count(uint16_t label, uint64_t bytes, bool alloc)
+{
+	struct thread_cache *cache = contig_thread_cache_make();
+	struct usage one = {0};
+
+	if (cache && contig_usage_room(cache, label)) {
+		cache_lock(cache);
+		if (alloc)
+			usage_alloc(&cache->usage[label], label, bytes);
+		else
+			usage_free(&cache->usage[label], label, bytes);
+		cache_unlock(cache);
+		return;
+	}
+	if (alloc)
+		usage_alloc(&one, label, bytes);
+	else
+		usage_free(&one, label, bytes);
+	if (one.allocs || one.frees)
+		contig_usage_fold(label, &one);
+}
+
+uint64_t contig_magazines_drain(void)
+{
+	uint64_t chain = EXTENT_NONE;
+
+	contig_lock(&caches_lock);
+	for (struct thread_cache *c = caches; c; c = c->next) {
+		cache_lock(c);
+		chain = unlink_all(c, chain);
+		cache_unlock(c);
+	}
+	contig_unlock(&caches_lock);
+	return put_chain(chain);
+}
+
+uint64_t contig_magazines_cached(void)
+{
+	uint64_t frames = 0;
+
+	contig_lock(&caches_lock);
+	for (struct thread_cache *c = caches; c; c = c->next) {
+		cache_lock(c);
+		frames += c->cached;
+		cache_unlock(c);
+	}
+	contig_unlock(&caches_lock);
+	return frames;
+}
+
+void contig_magazines_fold(void)
+{
+	contig_lock(&caches_lock);
+	for (struct thread_cache *c = caches; c; c = c->next) {
+		cache_lock(c);
+		fold_cache(c);
+		cache_unlock(c);
+	}
+	contig_unlock(&caches_lock);
+}
+
+void contig_magazines_fork_prepare(void)
+{
+	contig_lock(&caches_lock);
+	/* Many locks of one rank: only here, and in list order. */
+	contig_lock_enter(LOCK_CACHE);
+	for (struct thread_cache *c = caches; c; c = c->next)
+		if (__atomic_exchange_n(&c->locked, 1, __ATOMIC_ACQUIRE))
+			contig_cache_lock_slow(c);
+}
+
+void contig_magazines_fork_parent(void)
+{
+	for (struct thread_cache *c = caches; c; c = c->next)
+		__atomic_store_n(&c->locked, 0, __ATOMIC_RELEASE);
+	contig_lock_leave(LOCK_CACHE);
+	contig_unlock(&caches_lock);
+}
+
+void contig_magazines_fork_child(void)
+{
+	struct thread_cache *c = caches, *next;
+
+	/* Cached blocks are the parent's; counts stay, for the child's view of
+	 * its own blocks.  Other threads' caches have no thread any more. */
+	caches = NULL;
+	for (; c; c = next) {
+		next = c->next;
+		unlink_all(c, EXTENT_NONE);
+		if (c == contig_thread_cache) {
+			caches = c;
+			c->next = NULL;
+			c->link = &caches;
+			c->locked = 0;
+			continue;
+		}
+		fold_cache(c);
+		free(c->usage);
+		free(c);
+	}
+	contig_lock_leave(LOCK_CACHE);
+	contig_unlock(&caches_lock);
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/memmap.h"
+
+#include "base/page.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <sys/mman.h>
+
+struct vm_page *contig_memmap;
+
+/* PROT_NONE first: overcommit mode 2 would charge a writable mapping whole. */
+int contig_memmap_init(uint64_t frames)
+{
+	void *p = mmap(NULL, frames * sizeof(struct vm_page), PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -errno;
+	contig_memmap = p;
+	return 0;
+}
+
+int contig_memmap_cover(uint64_t frame, uint64_t count)
+{
+	uintptr_t start = align_down((uintptr_t)&contig_memmap[frame], FRAME_SIZE);
+	uintptr_t end = align_up((uintptr_t)&contig_memmap[frame + count], FRAME_SIZE);
+
+	if (mprotect((void *)start, end - start, PROT_READ | PROT_WRITE) < 0)
+		return -errno;
+	return 0;
+}

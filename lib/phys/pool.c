@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/pool.h"
+
+#include "base/log.h"
+#include "phys/memmap.h"
+#include "phys/physmap.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+struct contig_pool contig_default_pool;
+struct contig_pool *contig_pools;
+struct lock contig_pools_lock = LOCK_INITIALIZER(LOCK_POOLS);
+
+void contig_pool_setup(struct contig_pool *pool, const char *name)
+{
+	memset(pool, 0, sizeof(*pool));
+	contig_lock_init(&pool->lock, LOCK_POOL);
+	snprintf(pool->name, sizeof(pool->name), "%s", name);
+	pool->node = -1;
+}
+
+void contig_pool_list_add(struct contig_pool *pool)
+{
+	contig_lock(&contig_pools_lock);
+	pool->next = contig_pools;
+	contig_pools = pool;
+	contig_unlock(&contig_pools_lock);
+}
+
+void contig_pool_list_remove(struct contig_pool *pool)
+{
+	contig_lock(&contig_pools_lock);
+	for (struct contig_pool **p = &contig_pools; *p; p = &(*p)->next) {
+		if (*p == pool) {
+			*p = pool->next;
+			break;
+		}
+	}
+	contig_unlock(&contig_pools_lock);
+}
+
+int contig_pool_each(int (*fn)(struct contig_pool *pool, void *arg), void *arg)
+{
+	int result = 0;
+
+	contig_lock(&contig_pools_lock);
+	for (struct contig_pool *p = contig_pools; p && !result; p = p->next)
+		result = fn(p, arg);
+	contig_unlock(&contig_pools_lock);
+	return result;
+}
+
+int contig_pool_node_order(const struct contig_pool *pool, const struct frame_request *request,
+			   int *order)
+{
+	int first = request->node;
+
+	/* A pool's own node comes before a preference, not before a must. */
+	if (pool->node >= 0) {
+		if (request->strict && first != pool->node)
+			return 0;
+		order[0] = pool->node;
+		return 1;
+	}
+	if (first >= 0 && request->strict) {
+		order[0] = first;
+		return 1;
+	}
+	if (contig_machine.n_nodes == 1) {
+		order[0] = 0;
+		return 1;
+	}
+	contig_machine_node_order(first >= 0 ? first : contig_machine_node_here(), order);
+	return contig_machine.n_nodes;
+}
+
+uint64_t contig_pool_take(struct contig_pool *pool, const struct frame_request *request,
+			  bool mark, bool *zero)
+{
+	int order[HOST_NODES_MAX];
+	int n = contig_pool_node_order(pool, request, order);
+	uint64_t frame = EXTENT_NONE, spare = 0;
+
+	if (request->nowait && !request->use_reserve)
+		spare = POOL_RESERVE_FRAMES;
+	contig_lock(&pool->lock);
+	if (pool->free_frames >= request->run.count + spare) {
+		for (int i = 0; i < n && frame == EXTENT_NONE; i++)
+			if (pool->free[order[i]])
+				frame = contig_extent_alloc(pool->free[order[i]], &request->run);
+	}
+	if (frame != EXTENT_NONE) {
+		pool->free_frames -= request->run.count;
+		pool->live_frames += request->run.count;
+		*zero = !contig_dirty_any(frame, request->run.count);
+		if (mark)
+			contig_dirty_set(frame, request->run.count);
+	}
+	contig_unlock(&pool->lock);
+	return frame;
+}
+
+void contig_pool_put(struct contig_pool *pool, uint64_t frame, uint64_t count)
+{
+	struct segment *segment = frame_block(frame)->segment;
+
+	/* What a child inherited is its parent's to give out. */
+	if (segment->inherited)
+		return;
+	contig_lock(&pool->lock);
+	pool->live_frames -= count;
+	contig_extent_free(pool->free[segment->node], frame, count);
+	pool->free_frames += count;
+	contig_unlock(&pool->lock);
+}
+
+void contig_pool_zero(struct contig_pool *pool, uint64_t frame, uint64_t count)
+{
+	uint64_t run = 0;
+
+	/* The bits of a run that we own change only through us. */
+	for (uint64_t f = frame; f <= frame + count; f++) {
+		if (f < frame + count && contig_dirty_test(f)) {
+			run++;
+			continue;
+		}
+		if (run)
+			memset(frame_address(f - run), 0, run << FRAME_SHIFT);
+		run = 0;
+	}
+	contig_lock(&pool->lock);
+	contig_dirty_set(frame, count);
+	contig_unlock(&pool->lock);
+}
+
+int contig_pool_add(struct contig_pool *pool, struct segment *segment, unsigned int i)
+{
+	struct extent_set **set = &pool->free[segment->node];
+	uint64_t frame = segment->places[i] >> FRAME_SHIFT;
+	uint64_t count = segment->page_size >> FRAME_SHIFT;
+	int err = 0;
+
+	contig_lock(&pool->lock);
+	if (!*set)
+		*set = contig_extent_set_create(contig_physmap.frames);
+	err = *set ? contig_extent_cover(*set, frame, count) : -ENOMEM;
+	if (!err) {
+		/* Published under the lock: a block is found only with its record. */
+		contig_physmap_publish(segment->places[i], segment->page_size, segment);
+		contig_extent_free(*set, frame, count);
+		pool->free_frames += count;
+		pool->held += segment->page_size;
+	}
+	contig_unlock(&pool->lock);
+	return err;
+}
+
+const char *contig_pool_check(struct contig_pool *pool)
+{
+	const char *wrong = NULL;
+	uint64_t total = 0, held = 0;
+
+	contig_lock(&pool->lock);
+	for (int i = 0; i < HOST_NODES_MAX && !wrong; i++) {
+		if (!pool->free[i])
+			continue;
+		wrong = contig_extent_check(pool->free[i]);
+		total += contig_extent_total(pool->free[i]);
+	}
+	for (struct segment *s = pool->segments; s; s = s->next)
+		if (!s->inherited)
+			held += s->n * s->page_size;
+	if (!wrong && total != pool->free_frames)
+		wrong = "free_frames differs from the extents' total";
+	if (!wrong && held != pool->held)
+		wrong = "held differs from the segments' sizes";
+	if (!wrong && (held >> FRAME_SHIFT) < total)
+		wrong = "more frames free than held";
+	contig_unlock(&pool->lock);
+	return wrong;
+}

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A pool: segments and the free frames among them, one set of extents per
+ * node.  The pool is the trust boundary: private and shared memory never
+ * share one.
+ */
+#ifndef PHYS_POOL_H
+#define PHYS_POOL_H
+
+#include "base/lock.h"
+#include "contig/pool.h"
+#include "phys/extent.h"
+#include "phys/machine.h"
+#include "phys/segment.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* What M_NOWAIT leaves for M_USE_RESERVE: FreeBSD's interrupt_free_min. */
+#define POOL_RESERVE_FRAMES 2
+
+struct contig_pool {
+	struct contig_pool *next; /* of all pools, under LOCK_POOLS */
+	struct lock lock;
+	char name[32];
+	enum contig_pool_kind kind;
+	enum contig_fork fork;
+	unsigned int sources;
+	int node; /* index; -1 any */
+	uint64_t limit; /* bytes; 0 none */
+	uint64_t held;  /* bytes of superpages, inherited ones not counted */
+	uint64_t free_frames;
+	uint64_t live_frames; /* handed out or cached */
+	struct extent_set *free[HOST_NODES_MAX]; /* NULL until used */
+	struct segment *segments;
+};
+
+struct frame_request {
+	struct extent_request run;
+	int node;         /* index of the node wanted; -1 any */
+	bool strict;      /* that node only */
+	bool nowait;      /* leave the reserve alone */
+	bool use_reserve; /* ... unless told otherwise */
+};
+
+extern struct contig_pool contig_default_pool;
+
+/* Initialise and list a pool. */
+void contig_pool_setup(struct contig_pool *pool, const char *name);
+void contig_pool_list_add(struct contig_pool *pool);
+void contig_pool_list_remove(struct contig_pool *pool);
+/* Call fn for each pool; stops at non-zero and returns it. */
+int contig_pool_each(int (*fn)(struct contig_pool *pool, void *arg), void *arg);
+
+/*
+ * A free run, or EXTENT_NONE.  *zero: all of it is known to be zero.  mark:
+ * it may be dirty from now on; else the caller goes on to contig_pool_zero().
+ * The state of its pages is set by the caller.
+ */
+uint64_t contig_pool_take(struct contig_pool *pool, const struct frame_request *request,
+			  bool mark, bool *zero);
+/* Give frames back. */
+void contig_pool_put(struct contig_pool *pool, uint64_t frame, uint64_t count);
+
+/* Zero what isn't known to be zero in a run just taken, then mark all of it
+ * as possibly dirty. */
+void contig_pool_zero(struct contig_pool *pool, uint64_t frame, uint64_t count);
+
+/* New frames of a segment; 0/-ENOMEM.  Called before they are published. */
+int contig_pool_add(struct contig_pool *pool, struct segment *segment, unsigned int i);
+
+/* The order in which nodes are tried for a request. */
+int contig_pool_node_order(const struct contig_pool *pool, const struct frame_request *request,
+			   int *order);
+
+/* Structure check: NULL or what is wrong. */
+const char *contig_pool_check(struct contig_pool *pool);
+
+/* fork(2): see fork.c. */
+extern struct lock contig_pools_lock;
+extern struct contig_pool *contig_pools;
+
+#endif

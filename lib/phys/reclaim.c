@@ -1,0 +1,500 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/reclaim.h"
+
+#include "base/log.h"
+#include "base/page.h"
+#include "base/reason.h"
+#include "base/size.h"
+#include "host/available.h"
+#include "host/hugetlb.h"
+#include "host/syslock.h"
+#include "phys/candidates.h"
+#include "phys/counters.h"
+#include "phys/growth.h"
+#include "phys/physmap.h"
+#include "phys/reach.h"
+#include "phys/settings.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#define SYSLOCK_WAIT_MS 10000
+/* A pool grows by an eighth of itself, so that many small requests don't
+ * each pay for a memfd and a ring; at most this many superpages. */
+#define GROWTH_DIVISOR 8
+#define GROWTH_MOST 32
+#define NOWAIT_MOST 64 /* superpages M_NOWAIT looks at beyond its need */
+
+struct lock contig_reclaim_lock = LOCK_INITIALIZER(LOCK_RECLAIM);
+
+static __thread char why[400];
+
+const char *contig_reclaim_why(void)
+{
+	return why;
+}
+
+void contig_reclaim_why_clear(void)
+{
+	why[0] = '\0';
+}
+
+__attribute__((format(printf, 1, 2))) static void because(const char *format, ...)
+{
+	size_t len = strlen(why);
+	va_list ap;
+
+	if (len && len + 2 < sizeof(why)) {
+		memcpy(why + len, "; ", 3);
+		len += 2;
+	}
+	va_start(ap, format);
+	vsnprintf(why + len, sizeof(why) - len, format, ap);
+	va_end(ap);
+	contig_debug(RECLAIM, "%s", why + len);
+}
+
+/* Superpages of a size that hold a request if they lie well. */
+static size_t pages_needed(const struct frame_request *request, uint64_t page_size)
+{
+	uint64_t frames = page_size >> FRAME_SHIFT;
+
+	return (size_t)((request->run.count + frames - 1) / frames);
+}
+
+/* Bytes of memory not set aside for superpages that may be held at once. */
+static uint64_t budget(void)
+{
+	uint64_t room = contig_available() / 4;
+
+	uint64_t given = contig_settings.config.reclaim_max;
+
+	if (given) {
+
+		/* The user may go beyond a quarter, not beyond what there is. */
+		room = given < room * 4 ? given : room * 4;
+	}
+	return room;
+}
+
+static int add_held(struct contig_pool *pool, void *arg)
+{
+	contig_lock(&pool->lock);
+	*(uint64_t *)arg += pool->held;
+	contig_unlock(&pool->lock);
+	return 0;
+}
+
+/* Bytes the pool may still grow by: its own limit, and the library's. */
+static uint64_t limit_room(struct contig_pool *pool)
+{
+	uint64_t limit = contig_settings.config.limit, room = UINT64_MAX, held = 0;
+
+	if (limit) {
+		contig_pool_each(add_held, &held);
+		room = limit > held ? limit - held : 0;
+	}
+	if (pool->limit) {
+		held = 0;
+		add_held(pool, &held);
+		limit = pool->limit > held ? pool->limit - held : 0;
+		if (limit < room)
+			room = limit;
+	}
+	return room;
+}
+
+/* One source, in steps that double until the request is met. */
+struct attempt {
+	struct contig_pool *pool;
+	const struct frame_request *request;
+	enum contig_source source;
+	bool surplus;
+	uint64_t most;   /* bytes held for a moment, at most */
+	const char *name;
+	bool nowait;     /* no waiting for pages that come back late */
+	bool unlocked;   /* others may be taking too: no more than is needed */
+};
+
+static bool anywhere(const struct extent_request *run)
+{
+	return !run->low && run->high >= contig_machine.end >> FRAME_SHIFT &&
+	       run->align <= SUPERPAGE_FRAMES;
+}
+
+static size_t first_step(const struct attempt *a, size_t need, size_t keep_most)
+{
+	size_t step = need, grow;
+
+	/* A run of several scattered pages takes luck or many: start higher. */
+	if (need > 1 && contig_machine.level != CONTIG_LEVEL_HIDDEN)
+		step = need * 2;
+	if (a->source != CONTIG_SOURCE_1G) {
+		contig_lock(&a->pool->lock);
+		grow = (size_t)((a->pool->held >> SUPERPAGE_SHIFT) / GROWTH_DIVISOR);
+		contig_unlock(&a->pool->lock);
+		if (grow > GROWTH_MOST)
+			grow = GROWTH_MOST;
+		if (need == 1 && grow > step && grow <= keep_most)
+			step = grow;
+	}
+	return step;
+}
+
+static size_t take_from(const struct attempt *a)
+{
+	uint64_t size = a->source == CONTIG_SOURCE_1G ? GIGAPAGE_SIZE : SUPERPAGE_SIZE;
+	size_t need = pages_needed(a->request, size), most, keep_most, step;
+	char held[32], run[32];
+	struct candidates c;
+	bool found = false;
+
+	/* Two superpages whose frames are hidden are never known to touch. */
+	if (contig_machine.level == CONTIG_LEVEL_HIDDEN && need > 1)
+		return 0;
+	if (limit_room(a->pool) / size < need) {
+		because("%s leaves no room for %zu more superpages",
+			a->pool->limit ? "the pool's limit" : "CONTIG_LIMIT", need);
+		return 0;
+	}
+	keep_most = (size_t)(limit_room(a->pool) / size);
+	most = a->unlocked ? need : (size_t)(a->most / size);
+	if (most < need) {
+		because("%s: a reclaim may hold %s (CONTIG_RECLAIM_MAX)", a->name,
+			contig_size_print(a->most, held, sizeof(held)));
+		return 0;
+	}
+	contig_candidates_init(&c, a->pool, a->source);
+	c.want.surplus = a->surplus;
+	c.want.nowait = a->nowait;
+	if (a->request->node >= 0)
+		c.want.node = contig_machine.nodes[a->request->node];
+	else if (a->pool->node >= 0)
+		c.want.node = contig_machine.nodes[a->pool->node];
+	step = a->unlocked ? need : first_step(a, need, keep_most);
+	while (!found && c.n < most) {
+		size_t want = step < most - c.n ? step : most - c.n;
+		size_t got = contig_candidates_take(&c, want);
+
+		if (!got)
+			break;
+		found = contig_candidates_choose(&c, a->request, keep_most);
+		if (found && c.n_batches <= 1 && c.n == want && need == 1 && c.n <= keep_most &&
+		    anywhere(&a->request->run))
+			contig_candidates_keep_all(&c);
+		if (got < want)
+			break;
+		step = c.n;
+	}
+	if (!found) {
+		if (!c.n)
+			because("%s: none to be had", a->name);
+		else
+			because("%s: %zu taken, longest run %s, none fits", a->name, c.n,
+				contig_size_print(contig_candidates_longest(&c), run, sizeof(run)));
+	}
+	return contig_candidates_finish(&c);
+}
+
+/* A preferred node first, then any: unless the request is strict. */
+static size_t try_source(struct attempt a)
+{
+	struct frame_request anywhere_else = *a.request;
+	size_t got = take_from(&a);
+
+	if (got || a.request->node < 0 || a.request->strict)
+		return got;
+	anywhere_else.node = -1;
+	a.request = &anywhere_else;
+	return take_from(&a);
+}
+
+static size_t take_surplus(struct attempt a)
+{
+	struct hugetlb_counts counts;
+	uint64_t left;
+
+	if (contig_hugetlb_counts(SUPERPAGE_SIZE, HUGETLB_ALL_NODES, &counts) < 0)
+		return 0;
+	left = counts.overcommit > counts.surplus ? counts.overcommit - counts.surplus : 0;
+	if (!left) {
+		because("surplus 2M: nr_overcommit_hugepages allows none");
+		return 0;
+	}
+	a.source = CONTIG_SOURCE_2M;
+	a.surplus = true;
+	a.name = "surplus 2M";
+	a.most = (left + counts.free) << SUPERPAGE_SHIFT;
+	if (a.most > budget())
+		a.most = budget();
+	if (!contig_reach_zones(a.request, a.most)) {
+		because("surplus 2M: the kernel gives memory above the window first");
+		return 0;
+	}
+	return try_source(a);
+}
+
+/* Hugetlb pages are set aside already: only a limit that the user gave
+ * counts, not what the machine has besides. */
+static uint64_t hugetlb_most(void)
+{
+	uint64_t given = contig_settings.config.reclaim_max;
+
+	return given ? given : UINT64_MAX;
+}
+
+static size_t pass_free(struct attempt a, unsigned int sources)
+{
+	bool giga = a.request->run.count >= GIGAPAGE_SIZE >> FRAME_SHIFT ||
+		    (contig_machine.level == CONTIG_LEVEL_HIDDEN &&
+		     a.request->run.count > SUPERPAGE_FRAMES);
+	size_t got = 0;
+
+	a.most = hugetlb_most();
+	if (giga && sources & CONTIG_SOURCE_1G &&
+	    contig_machine.level != CONTIG_LEVEL_SIMULATED) {
+		a.source = CONTIG_SOURCE_1G;
+		a.name = "1G pool";
+		got = try_source(a);
+	}
+	if (!got && sources & CONTIG_SOURCE_2M) {
+		a.source = CONTIG_SOURCE_2M;
+		a.name = contig_machine.level == CONTIG_LEVEL_SIMULATED ? "simulated memory"
+									: "2M pool";
+		got = try_source(a);
+	}
+	return got;
+}
+
+static size_t pass_collapse(struct attempt a, unsigned int sources)
+{
+	size_t got = 0;
+
+	if (contig_settings.config.grow >= CONTIG_GROW_OVERCOMMIT && sources & CONTIG_SOURCE_2M)
+		got = take_surplus(a);
+	if (!got && sources & CONTIG_SOURCE_THP) {
+		a.source = CONTIG_SOURCE_THP;
+		a.name = "collapse";
+		a.most = budget();
+		if (contig_reach_zones(a.request, a.most))
+			got = try_source(a);
+		else
+			because("collapse: the kernel gives memory above the window first");
+	}
+	if (!got && sources & CONTIG_SOURCE_1G) {
+		a.source = CONTIG_SOURCE_1G;
+		a.name = "1G pool";
+		a.most = hugetlb_most();
+		got = try_source(a);
+	}
+	return got;
+}
+
+static size_t pass_system(struct attempt a, unsigned int sources)
+{
+	struct growth *growth;
+	uint64_t most = budget();
+	size_t got = 0;
+
+	if (contig_settings.config.grow < CONTIG_GROW_SYSTEM) {
+		because("growing the kernel's pools is not allowed (CONTIG_GROW=%s)",
+			contig_grow_name(contig_settings.config.grow));
+		return 0;
+	}
+	growth = contig_growth_start();
+	if (!growth) {
+		because("growth: %s", contig_reason_get());
+		return 0;
+	}
+	for (enum growth_way way = 0; way < GROWTH_WAYS && !got; way++) {
+		enum contig_source source;
+
+		while (!got && contig_growth_step(growth, way, a.request, most, &source)) {
+			if (!(sources & source))
+				continue;
+			a.source = source;
+			a.name = contig_growth_name(way);
+			a.most = UINT64_MAX;
+			got = try_source(a);
+		}
+	}
+	if (!got)
+		because("grown as far as %s allows: %s",
+			contig_settings.config.reclaim_max ? "CONTIG_RECLAIM_MAX" : "a quarter of available memory",
+			contig_growth_why(growth));
+	contig_growth_stop(growth);
+	return got;
+}
+
+/*
+ * The lock of the whole machine; false when someone else keeps it.  Any user
+ * can keep it for ever, so it is a courtesy between honest processes, whose
+ * reclaims end: after SYSLOCK_WAIT_MS callers go on without.
+ */
+static bool machine_lock(int *lock, int wait_ms)
+{
+	*lock = -1;
+	if (contig_machine.level == CONTIG_LEVEL_SIMULATED)
+		return true;
+	*lock = contig_syslock_take(wait_ms);
+	return *lock != -ETIMEDOUT;
+}
+
+static void because_locked(void)
+{
+	because("another process has been reclaiming superpages for %d s",
+		SYSLOCK_WAIT_MS / 1000);
+}
+
+static void machine_unlock(int lock)
+{
+	if (lock >= 0)
+		contig_syslock_drop(lock);
+}
+
+static size_t run_pass(struct attempt a, unsigned int pass)
+{
+	unsigned int sources = a.pool->sources ? a.pool->sources : contig_settings.config.sources;
+
+	if (pass == 0)
+		return pass_free(a, sources);
+	if (contig_machine.level == CONTIG_LEVEL_SIMULATED)
+		return 0;
+	return pass == 1 ? pass_collapse(a, sources) : pass_system(a, sources);
+}
+
+/* One superpage, wherever it lies: takes nothing that anyone could miss. */
+static bool modest(const struct frame_request *request, unsigned int pass)
+{
+	return pass < RECLAIM_PASSES - 1 && anywhere(&request->run) &&
+	       request->run.count <= SUPERPAGE_FRAMES;
+}
+
+size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *request,
+		      unsigned int pass)
+{
+	struct attempt a = {.pool = pool, .request = request};
+	size_t got = 0;
+	int lock;
+
+	contig_counter_add(&contig_counters.reclaims, 1);
+	contig_lock(&contig_reclaim_lock);
+	if (machine_lock(&lock, 0)) {
+		got = run_pass(a, pass);
+		machine_unlock(lock);
+	} else {
+		/* Someone else is at it, perhaps for seconds: don't wait for
+		 * what a small request can have beside them. */
+		a.unlocked = true;
+		if (modest(request, pass))
+			got = run_pass(a, pass);
+		a.unlocked = false;
+		if (!got) {
+			if (!machine_lock(&lock, SYSLOCK_WAIT_MS))
+				because_locked();
+			got = run_pass(a, pass);
+			machine_unlock(lock);
+		}
+	}
+	contig_unlock(&contig_reclaim_lock);
+	return got;
+}
+
+size_t contig_reclaim_nowait(struct contig_pool *pool, const struct frame_request *request)
+{
+	struct attempt a = {.pool = pool, .request = request, .nowait = true};
+	unsigned int sources = pool->sources ? pool->sources : contig_settings.config.sources;
+	size_t got = 0, most = pages_needed(request, SUPERPAGE_SIZE) + NOWAIT_MOST;
+	int lock;
+
+	if (!contig_trylock(&contig_reclaim_lock)) {
+		because("another thread is reclaiming");
+		return 0;
+	}
+	a.unlocked = !machine_lock(&lock, 0);
+	a.most = hugetlb_most();
+	if (a.most > most << SUPERPAGE_SHIFT)
+		a.most = most << SUPERPAGE_SHIFT;
+	a.source = CONTIG_SOURCE_2M;
+	a.name = "2M pool";
+	if (sources & CONTIG_SOURCE_2M)
+		got = try_source(a);
+	machine_unlock(lock);
+	contig_unlock(&contig_reclaim_lock);
+	return got;
+}
+
+/* As many superpages of one source as there are, up to n. */
+static size_t acquire(struct contig_pool *pool, enum contig_source source, size_t n)
+{
+	struct candidates c;
+
+	contig_candidates_init(&c, pool, source);
+	if (pool->node >= 0)
+		c.want.node = contig_machine.nodes[pool->node];
+	contig_candidates_take(&c, n);
+	contig_candidates_keep_all(&c);
+	return contig_candidates_finish(&c);
+}
+
+static size_t superpages_short(struct contig_pool *pool, uint64_t frames)
+{
+	uint64_t have, room = limit_room(pool) >> SUPERPAGE_SHIFT, short_by;
+
+	contig_lock(&pool->lock);
+	have = pool->free_frames;
+	contig_unlock(&pool->lock);
+	short_by = have >= frames ? 0 : (frames - have + SUPERPAGE_FRAMES - 1) / SUPERPAGE_FRAMES;
+	return (size_t)(short_by < room ? short_by : room);
+}
+
+static void reserve_grown(struct contig_pool *pool, uint64_t frames)
+{
+	struct growth *growth = contig_growth_start();
+	struct frame_request request = {
+		.run = {.count = 1, .high = contig_physmap.frames, .align = 1},
+		.node = pool->node,
+	};
+	enum contig_source source;
+	size_t n;
+
+	if (!growth)
+		return;
+	while ((n = superpages_short(pool, frames)) &&
+	       contig_growth_step(growth, GROWTH_2M, &request, (uint64_t)n << SUPERPAGE_SHIFT,
+				  &source))
+		if (!acquire(pool, CONTIG_SOURCE_2M, n))
+			break;
+	contig_growth_stop(growth);
+}
+
+int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames)
+{
+	unsigned int sources = pool->sources ? pool->sources : contig_settings.config.sources;
+	uint64_t most;
+	size_t n;
+	int lock;
+
+	contig_lock(&contig_reclaim_lock);
+	if (!machine_lock(&lock, SYSLOCK_WAIT_MS))
+		because_locked();
+	if (sources & CONTIG_SOURCE_2M && (n = superpages_short(pool, frames)))
+		acquire(pool, CONTIG_SOURCE_2M, n);
+	if (contig_settings.config.grow == CONTIG_GROW_SYSTEM &&
+	    contig_machine.level != CONTIG_LEVEL_SIMULATED && superpages_short(pool, frames))
+		reserve_grown(pool, frames);
+	most = budget() >> SUPERPAGE_SHIFT;
+	if (sources & CONTIG_SOURCE_THP && (n = superpages_short(pool, frames)) &&
+	    contig_machine.level != CONTIG_LEVEL_SIMULATED)
+		acquire(pool, CONTIG_SOURCE_THP, n < most ? n : (size_t)most);
+	machine_unlock(lock);
+	contig_unlock(&contig_reclaim_lock);
+	contig_lock(&pool->lock);
+	n = pool->free_frames >= frames;
+	contig_unlock(&pool->lock);
+	return n ? 0 : -ENOMEM;
+}

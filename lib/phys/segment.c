@@ -1,0 +1,378 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/segment.h"
+
+#include "base/log.h"
+#include "base/page.h"
+#include "base/reason.h"
+#include "host/nodes.h"
+#include "host/pagemap.h"
+#include "phys/counters.h"
+#include "phys/extent.h"
+#include "phys/machine.h"
+#include "phys/physmap.h"
+#include "phys/pool.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* A batch whose pages would need more mappings than this is reordered first:
+ * a sixteenth of vm.max_map_count's default, so a few such batches still
+ * leave the program its own. */
+#define MAPPINGS_BEFORE_REORDER 4096
+
+struct lock contig_pin_lock = LOCK_INITIALIZER(LOCK_LEAF);
+
+static int page_compare(const void *a, const void *b)
+{
+	const struct superpage *x = a, *y = b;
+
+	return x->frame < y->frame ? -1 : x->frame > y->frame;
+}
+
+/* Move the pages that were not given back to the front, ascending. */
+static size_t keep_front(struct superpage_batch *batch)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < batch->n; i++)
+		if (batch->pages[i].staging)
+			batch->pages[n++] = batch->pages[i];
+	batch->n = n;
+	qsort(batch->pages, n, sizeof(batch->pages[0]), page_compare);
+	return n;
+}
+
+static size_t mappings_needed(const struct superpage_batch *batch)
+{
+	size_t n = 1;
+
+	for (size_t i = 1; i < batch->n; i++)
+		n += batch->pages[i].index != batch->pages[i - 1].index + 1;
+	return n;
+}
+
+/* A group of pages on their way to become a segment. */
+struct group {
+	struct segment *segment;
+	size_t first, n;
+};
+
+static int page_node(const struct superpage *page)
+{
+	int index;
+
+	if (contig_machine.n_nodes == 1)
+		return 0;
+	index = contig_machine_node_index(contig_node_at(page->staging));
+	return index < 0 ? 0 : index;
+}
+
+/* Pin pages[first...] that share a node, as many as a pin takes. */
+static int make_group(struct contig_pool *pool, struct superpage_batch *batch, size_t first,
+		      enum contig_source source, struct group *group)
+{
+	struct iovec ranges[PIN_SLOTS];
+	struct segment *segment = calloc(1, sizeof(*segment));
+	unsigned int n = 0;
+
+	if (!segment)
+		return -ENOMEM;
+	segment->pool = pool;
+	segment->source = source;
+	segment->page_size = batch->request.page_size;
+	segment->shared = batch->request.shared;
+	segment->node = page_node(&batch->pages[first]);
+	while (first + n < batch->n && n < PIN_SLOTS &&
+	       page_node(&batch->pages[first + n]) == segment->node) {
+		ranges[n].iov_base = batch->pages[first + n].staging;
+		ranges[n].iov_len = segment->page_size;
+		n++;
+	}
+	/* The pin goes where the memory goes: a child that shares the memory
+	 * stays wired when its parent dies, which is how programs daemonise. */
+	segment->pin = contig_pin_make(ranges, n, segment->page_size,
+				       pool->kind == CONTIG_POOL_DEFAULT &&
+					       pool->fork == CONTIG_FORK_SHARE);
+	if (!segment->pin) {
+		free(segment);
+		return -ENOMEM;
+	}
+	group->segment = segment;
+	group->first = first;
+	group->n = n;
+	return 0;
+}
+
+/* Where a page goes: its physical address, or a made-up place. */
+static uint64_t page_place(const struct superpage *page, uint64_t page_size)
+{
+	if (page->frame == FRAME_HIDDEN) {
+		uint64_t place = contig_physmap_invent(page_size);
+
+		if (place == EXTENT_NONE)
+			contig_reason_set("direct map: no place left for a superpage");
+		return place;
+	}
+	return page->frame << FRAME_SHIFT;
+}
+
+/* Room for a superpage at place: records made, nothing mapped there. */
+static int place_ready(uint64_t place, uint64_t page_size)
+{
+	int err = contig_physmap_cover(place, page_size);
+
+	/* A forked child may still map private memory where its parent had it. */
+	for (uint64_t p = place; !err && p < place + page_size; p += SUPERPAGE_SIZE)
+		if (contig_physmap_segment(p))
+			err = -EBUSY;
+	return err;
+}
+
+static void advise(const struct contig_pool *pool, void *va, size_t len)
+{
+	if (pool->fork == CONTIG_FORK_ISOLATE && pool->kind == CONTIG_POOL_DEFAULT)
+		madvise(va, len, MADV_DONTFORK);
+}
+
+/* Map pages of a group at their places, run by run.  How many came in. */
+static unsigned int map_group(struct contig_pool *pool, struct superpage_batch *batch,
+			      struct group *group)
+{
+	struct segment *segment = group->segment;
+	struct superpage *pages = &batch->pages[group->first];
+	uint64_t size = segment->page_size, step = size >> FRAME_SHIFT;
+
+	qsort(pages, group->n, sizeof(*pages), page_compare);
+	for (size_t i = 0; i < group->n;) {
+		uint64_t place = page_place(&pages[i], size);
+		size_t run = 1;
+
+		while (pages[i].frame != FRAME_HIDDEN && i + run < group->n &&
+		       pages[i + run].frame == pages[i].frame + run * step)
+			run++;
+		if (place == EXTENT_NONE || place_ready(place, run * size) < 0 ||
+		    contig_superpage_map(batch, group->first + i, run, place_address(place)) < 0) {
+			contig_debug(TAKE, "%zu superpages not mapped: %s", run,
+				     contig_reason_get());
+			for (size_t j = run; j > 0; j--)
+				contig_superpage_give_back(batch, group->first + i + j - 1);
+			i += run;
+			continue;
+		}
+		advise(pool, place_address(place), run * size);
+		for (size_t j = 0; j < run; j++)
+			segment->places[segment->n++] = place + j * size;
+		i += run;
+	}
+	return segment->n;
+}
+
+/* Hand a mapped segment to its pool. */
+static size_t publish(struct contig_pool *pool, struct segment *segment)
+{
+	unsigned int n = segment->n;
+
+	for (unsigned int i = 0; i < n; i++) {
+		if (contig_pool_add(pool, segment, i) < 0) {
+			contig_superpage_release(place_address(segment->places[i]),
+						 segment->page_size, 1, segment->shared);
+			memmove(&segment->places[i], &segment->places[i + 1],
+				(n - i - 1) * sizeof(segment->places[0]));
+			segment->n = --n;
+			i--;
+		}
+	}
+	contig_lock(&pool->lock);
+	segment->next = pool->segments;
+	pool->segments = segment;
+	contig_unlock(&pool->lock);
+	return n;
+}
+
+size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch *batch,
+			       enum contig_source source)
+{
+	struct group *groups = NULL;
+	size_t n_groups = 0, installed = 0;
+
+	if (!keep_front(batch))
+		goto drop;
+	if (batch->request.kind == SUPERPAGE_HUGETLB && batch->request.shared &&
+	    mappings_needed(batch) > MAPPINGS_BEFORE_REORDER)
+		contig_superpage_reorder(batch);
+	groups = calloc(batch->n, sizeof(*groups));
+	if (!groups)
+		goto drop;
+	for (size_t at = 0; at < batch->n; at += groups[n_groups++].n)
+		if (make_group(pool, batch, at, source, &groups[n_groups]) < 0)
+			break;
+	/* Pinning may have moved a frame (FACTS 12): only now do they count. */
+	if (contig_superpage_resolve(batch) < 0) {
+		contig_warn("frames could not be read after pinning: %s", contig_reason_get());
+		for (size_t i = 0; i < n_groups; i++) {
+			contig_pin_drop(groups[i].segment->pin);
+			free(groups[i].segment);
+		}
+		goto drop;
+	}
+	for (size_t i = 0; i < n_groups; i++) {
+		struct segment *segment = groups[i].segment;
+
+		if (map_group(pool, batch, &groups[i])) {
+			installed += publish(pool, segment);
+			continue;
+		}
+		contig_pin_drop(segment->pin);
+		free(segment);
+	}
+drop:
+	free(groups);
+	contig_superpage_drop(batch);
+	contig_counter_add(&contig_counters.taken, installed);
+	return installed;
+}
+
+size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places, size_t n)
+{
+	size_t installed = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		struct segment *segment = calloc(1, sizeof(*segment));
+		void *va = place_address(places[i]);
+
+		if (!segment || place_ready(places[i], SUPERPAGE_SIZE) < 0 ||
+		    mmap(va, SUPERPAGE_SIZE, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+			free(segment);
+			contig_machine_sim_return(places[i]);
+			continue;
+		}
+		advise(pool, va, SUPERPAGE_SIZE);
+		segment->pool = pool;
+		segment->source = CONTIG_SOURCE_2M;
+		segment->page_size = SUPERPAGE_SIZE;
+		segment->shared = true;
+		for (unsigned int r = 0; r < contig_machine.n_ranges; r++)
+			if (places[i] >= contig_machine.ranges[r].start &&
+			    places[i] < contig_machine.ranges[r].end)
+				segment->node = contig_machine.ranges[r].node;
+		segment->n = 1;
+		segment->places[0] = places[i];
+		installed += publish(pool, segment);
+	}
+	contig_counter_add(&contig_counters.taken, installed);
+	return installed;
+}
+
+static void unmap_place(struct segment *segment, uint64_t place)
+{
+	/* Punching would take it from a forked child too (FACTS 21). */
+	bool punch = segment->shared && !place_block(place)->keep;
+
+	contig_physmap_withdraw(place, segment->page_size);
+	if (contig_physmap.level == CONTIG_LEVEL_SIMULATED) {
+		mmap(place_address(place), SUPERPAGE_SIZE, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		contig_machine_sim_return(place);
+		return;
+	}
+	if (contig_superpage_release(place_address(place), segment->page_size, 1,
+				     punch) < 0)
+		contig_warn("superpage at 0x%llx could not be given back: %s",
+			    (unsigned long long)place, contig_reason_get());
+	if (contig_physmap.level == CONTIG_LEVEL_HIDDEN)
+		contig_physmap_forget(place, segment->page_size);
+}
+
+static void unlink_segment(struct segment *segment)
+{
+	contig_lock(&segment->pool->lock);
+	for (struct segment **p = &segment->pool->segments; *p; p = &(*p)->next) {
+		if (*p == segment) {
+			*p = segment->next;
+			break;
+		}
+	}
+	contig_unlock(&segment->pool->lock);
+}
+
+static void replace_pin(struct segment *segment, struct pin *new)
+{
+	struct pin *old;
+
+	contig_lock(&contig_pin_lock);
+	old = segment->pin;
+	segment->pin = new;
+	contig_unlock(&contig_pin_lock);
+	if (old)
+		contig_pin_drop(old);
+}
+
+/* A new pin over the superpages that stay, before the old one goes. */
+static void repin(struct segment *segment)
+{
+	struct iovec ranges[PIN_SLOTS];
+	struct pin *new;
+
+	for (unsigned int i = 0; i < segment->n; i++) {
+		ranges[i].iov_base = place_address(segment->places[i]);
+		ranges[i].iov_len = segment->page_size;
+	}
+	new = contig_pin_make(ranges, segment->n, segment->page_size,
+			      segment->pool->kind == CONTIG_POOL_DEFAULT &&
+				      segment->pool->fork == CONTIG_FORK_SHARE);
+	if (new)
+		replace_pin(segment, new);
+}
+
+size_t contig_segment_release(struct segment *segment,
+			      bool (*want)(const struct segment *segment, unsigned int i, void *arg),
+			      void *arg)
+{
+	uint64_t gone[PIN_SLOTS];
+	unsigned int n_gone = 0, n_stay = 0;
+
+	for (unsigned int i = 0; i < segment->n; i++) {
+		if (want(segment, i, arg))
+			gone[n_gone++] = segment->places[i];
+		else
+			segment->places[n_stay++] = segment->places[i];
+	}
+	if (!n_gone)
+		return 0;
+	contig_lock(&segment->pool->lock);
+	segment->n = n_stay;
+	segment->pool->held -= n_gone * segment->page_size;
+	contig_unlock(&segment->pool->lock);
+	/* Unpin first: a pinned frame outlives its file by some 50 ms. */
+	if (segment->pin && n_stay)
+		repin(segment);
+	else
+		replace_pin(segment, NULL);
+	/* Descending, so that the kernel hands them out ascending (FACTS 2). */
+	for (unsigned int i = n_gone; i > 0; i--)
+		unmap_place(segment, gone[i - 1]);
+	contig_counter_add(&contig_counters.returned, n_gone);
+	if (!n_stay) {
+		unlink_segment(segment);
+		free(segment);
+	}
+	return n_gone;
+}
+
+enum contig_wiring contig_segment_wiring(const struct segment *segment)
+{
+	enum contig_wiring wiring = CONTIG_WIRING_NONE;
+	bool hugetlb = segment->source != CONTIG_SOURCE_THP;
+
+	contig_lock(&contig_pin_lock);
+	if (segment->pin)
+		wiring = contig_pin_wiring(segment->pin, hugetlb);
+	/* A pipe's reference does not stop copy-on-write after a fork. */
+	if (segment->pin && !segment->shared && contig_pin_method(segment->pin) == PIN_PIPE)
+		wiring = hugetlb ? CONTIG_WIRING_RESIDENT : CONTIG_WIRING_NONE;
+	contig_unlock(&contig_pin_lock);
+	return wiring;
+}

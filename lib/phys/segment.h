@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A segment: up to PIN_SLOTS superpages of one pool that came from one
+ * source and node and are wired by one pin.
+ */
+#ifndef PHYS_SEGMENT_H
+#define PHYS_SEGMENT_H
+
+#include "base/lock.h"
+#include "contig/types.h"
+#include "host/pin.h"
+#include "host/superpage.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct contig_pool;
+
+struct segment {
+	struct segment *next; /* of the pool; under the pool's lock */
+	struct contig_pool *pool;
+	enum contig_source source;
+	uint64_t page_size;
+	bool shared;
+	bool inherited;  /* we are a forked child: never allocate from it */
+	int node;        /* index, see machine.h */
+	unsigned int n;
+	uint64_t places[PIN_SLOTS]; /* ascending */
+	struct pin *pin; /* NULL at the simulated level; contig_pin_lock */
+};
+
+/* Guards the pin of every segment: trimming replaces it while others ask how
+ * memory is wired. */
+extern struct lock contig_pin_lock;
+
+/*
+ * Pin, re-read, map and publish the superpages of a batch and hand their
+ * frames to the pool.  Pages that can't be are given back.  The batch is
+ * dropped in any case.  Returns how many came in.
+ */
+size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch *batch,
+			       enum contig_source source);
+
+/* The simulated level's way to get n superpages.  How many came in. */
+size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places, size_t n);
+
+/*
+ * Give the superpages of a segment that want() names back to the kernel and
+ * pin the others anew.  Their frames are out of the pool already.  Frees the
+ * segment when none is left.  Returns the superpages given back.
+ */
+size_t contig_segment_release(struct segment *segment,
+			      bool (*want)(const struct segment *segment, unsigned int i, void *arg),
+			      void *arg);
+
+enum contig_wiring contig_segment_wiring(const struct segment *segment);
+
+#endif

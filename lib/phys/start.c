@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/start.h"
+
+#include "base/log.h"
+#include "base/reason.h"
+#include "phys/counters.h"
+#include "phys/fork.h"
+#include "phys/machine.h"
+#include "phys/magazine.h"
+#include "phys/physmap.h"
+#include "phys/pool.h"
+#include "phys/reclaim.h"
+#include "phys/settings.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+bool contig_started;
+
+static pthread_once_t settings_once = PTHREAD_ONCE_INIT;
+static pthread_once_t start_once = PTHREAD_ONCE_INIT;
+static int start_error;
+static char start_reason[256];
+
+static int start(void)
+{
+	struct contig_config *config = &contig_settings.config;
+	int err = contig_machine_init(contig_settings.simulate);
+
+	if (err)
+		return err;
+	if (config->node >= 0 && contig_machine_node_index(config->node) < 0) {
+		contig_warn("CONTIG_NODE=%d: no memory on that node; ignored", config->node);
+		config->node = -1;
+	}
+	err = contig_physmap_init(contig_machine.end, contig_machine.level);
+	if (err)
+		return err;
+	contig_pool_setup(&contig_default_pool, "default");
+	contig_default_pool.kind = CONTIG_POOL_DEFAULT;
+	contig_default_pool.fork = config->fork;
+	contig_pool_list_add(&contig_default_pool);
+	err = contig_fork_init();
+	if (err)
+		contig_reason_set("pthread_atfork: no memory");
+	return err;
+}
+
+static void start_body(void)
+{
+	pthread_once(&settings_once, contig_settings_from_environment);
+	start_error = start();
+	if (start_error) {
+		snprintf(start_reason, sizeof(start_reason), "%s", contig_reason_get());
+		return;
+	}
+	__atomic_store_n(&contig_started, true, __ATOMIC_RELEASE);
+	if (contig_settings.config.reserve &&
+	    contig_reclaim_reserve(&contig_default_pool,
+				   (contig_settings.config.reserve >> FRAME_SHIFT) +
+					   POOL_RESERVE_FRAMES) < 0)
+		contig_warn("CONTIG_RESERVE: only %llu of %llu MiB could be taken",
+			    (unsigned long long)(contig_default_pool.held >> 20),
+			    (unsigned long long)(contig_settings.config.reserve >> 20));
+}
+
+int contig_start_slow(void)
+{
+	pthread_once(&start_once, start_body);
+	if (start_error)
+		contig_reason_set("%s", start_reason);
+	return start_error;
+}
+
+int contig_start_settings(void)
+{
+	pthread_once(&settings_once, contig_settings_from_environment);
+	if (__atomic_load_n(&contig_started, __ATOMIC_ACQUIRE))
+		return -EBUSY;
+	return 0;
+}
+
+/*
+ * CONTIG_RESERVE is for programs that only ever use M_NOWAIT: their memory
+ * must be there before main().  Any other program pays nothing here.
+ */
+__attribute__((constructor)) static void reserve_at_load(void)
+{
+	if (secure_getenv("CONTIG_RESERVE"))
+		contig_start();
+}

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/trim.h"
+
+#include "base/page.h"
+#include "phys/magazine.h"
+#include "phys/physmap.h"
+#include "phys/reclaim.h"
+
+/* Take the superpage's frames out of the pool if all are free and no forked
+ * child may be using them (FACTS 21). */
+static bool claim_free(const struct segment *segment, unsigned int i, void *arg)
+{
+	uint64_t place = segment->places[i], frame = place >> FRAME_SHIFT;
+	uint64_t count = segment->page_size >> FRAME_SHIFT, *bytes = arg;
+	struct contig_pool *pool = segment->pool;
+	bool free;
+
+	contig_lock(&pool->lock);
+	free = !place_block(place)->keep &&
+	       contig_extent_all_free(pool->free[segment->node], frame, count);
+	if (free) {
+		contig_extent_take(pool->free[segment->node], frame, count);
+		pool->free_frames -= count;
+		*bytes += segment->page_size;
+	}
+	contig_unlock(&pool->lock);
+	return free;
+}
+
+static void trim_pool(struct contig_pool *pool, uint64_t *bytes)
+{
+	struct segment *next;
+
+	for (struct segment *s = pool->segments; s; s = next) {
+		next = s->next;
+		if (!s->inherited)
+			contig_segment_release(s, claim_free, bytes);
+	}
+}
+
+uint64_t contig_trim_pools(void)
+{
+	struct contig_pool *pool;
+	uint64_t bytes = 0;
+
+	/* Pools and segments go only under this lock. */
+	contig_lock(&contig_reclaim_lock);
+	contig_magazines_drain();
+	contig_lock(&contig_pools_lock);
+	pool = contig_pools;
+	contig_unlock(&contig_pools_lock);
+	for (; pool; pool = pool->next)
+		trim_pool(pool, &bytes);
+	contig_unlock(&contig_reclaim_lock);
+	return bytes;
+}
+
+/* Blocks that vanish with their pool are no longer in use. */
+static void forget_blocks(uint64_t frame, uint64_t count)
+{
+	for (struct vm_page *page = frame_page(frame); count; page++, count--) {
+		if (page->state == VM_PAGE_LIVE)
+			contig_usage_count(page->label, (uint64_t)page->npages << FRAME_SHIFT,
+					   false);
+		page->state = VM_PAGE_OTHER;
+	}
+}
+
+static bool claim_any(const struct segment *segment, unsigned int i, void *arg)
+{
+	uint64_t start, count, at = segment->places[i] >> FRAME_SHIFT;
+	uint64_t end = at + (segment->page_size >> FRAME_SHIFT), *used = arg;
+	struct contig_pool *pool = segment->pool;
+	struct extent_set *set = pool->free[segment->node];
+
+	forget_blocks(at, end - at);
+	contig_lock(&pool->lock);
+	*used += end - at;
+	while (contig_extent_next(set, at, &start, &count) && start < end) {
+		uint64_t from = start < at ? at : start;
+		uint64_t to = start + count > end ? end : start + count;
+
+		contig_extent_take(set, from, to - from);
+		pool->free_frames -= to - from;
+		*used -= to - from;
+		at = to;
+	}
+	contig_unlock(&pool->lock);
+	return true;
+}
+
+uint64_t contig_trim_destroy(struct contig_pool *pool)
+{
+	uint64_t used = 0;
+
+	contig_lock(&contig_reclaim_lock);
+	for (struct segment *s = pool->segments, *next; s; s = next) {
+		next = s->next;
+		if (s->inherited)
+			continue;
+		contig_segment_release(s, claim_any, &used);
+	}
+	for (int i = 0; i < HOST_NODES_MAX; i++) {
+		contig_extent_set_destroy(pool->free[i]);
+		pool->free[i] = NULL;
+	}
+	contig_pool_list_remove(pool);
+	contig_unlock(&contig_reclaim_lock);
+	return used;
+}
