@@ -67,6 +67,7 @@ struct contig_range_info {
 	int node;            /* NUMA node; -1 unknown or more than one */
 	enum contig_level level;
 	enum contig_wiring wiring; /* the least of all pieces */
+	uint64_t reserved[4];
 };
 
 /*

@@ -14,7 +14,8 @@ extern "C" {
 
 /*
  * Settings of the library.  Start from contig_config_get(), change, pass to
- * contig_configure() before the first allocation.
+ * contig_configure() before the first allocation.  Structures that begin with
+ * struct_size only ever grow at their end.
  */
 struct contig_config {
 	size_t struct_size;    /* sizeof(struct contig_config) */
@@ -29,12 +30,13 @@ struct contig_config {
 	int panic_errno;       /* panics become error returns */
 };
 
-/* The settings in force: environment, then contig_configure(). */
+/* The settings in force: environment, then contig_configure().  Set
+ * out->struct_size to sizeof(struct contig_config) first. */
 void contig_config_get(struct contig_config *out);
 
 /*
  * Returns 0, or -1 with errno EINVAL (contig_strreason() names the field) or
- * EBUSY (memory has been taken already).
+ * EBUSY (the library is in use already).
  */
 int contig_configure(const struct contig_config *config);
 
@@ -81,8 +83,8 @@ int contig_reserve(size_t bytes);
 
 /*
  * Give whole free superpages back to the kernel; the bytes given back.  They
- * reach the kernel's pool within about 100 ms.  Memory that a forked child
- * may be using stays.
+ * reach the kernel's pool within about 100 ms.  Memory that was shared with a
+ * child at a fork(2) stays for good: the child may be using it.
  */
 size_t contig_trim(void);
 

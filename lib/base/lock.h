@@ -19,7 +19,6 @@ enum lock_rank {
 	LOCK_POOL,        /* one pool's free extents */
 	LOCK_CACHES,      /* the list of per-thread caches */
 	LOCK_CACHE,       /* one per-thread cache (a spin lock) */
-	LOCK_TYPES,       /* malloc types */
 	LOCK_LEAF         /* held while nothing else is taken */
 };
 

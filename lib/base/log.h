@@ -2,7 +2,8 @@
 /*
  * Debug lines on stderr, switched on by CONTIG_DEBUG (a comma-separated list
  * of the names below, a number, "all" or "help"), and warnings, which are
- * always printed.  Addresses are never printed in set-id programs.
+ * always printed.  The environment, and so CONTIG_DEBUG, counts for nothing in
+ * set-id programs.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

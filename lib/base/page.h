@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Page sizes and power-of-two arithmetic.  The base page is 4 KiB: configure
- * refuses others, and contig_host_usable() checks the running kernel.
+ * refuses others, and contig_machine_init() checks the running kernel.
  */
 #ifndef BASE_PAGE_H
 #define BASE_PAGE_H

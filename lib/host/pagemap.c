@@ -127,6 +127,23 @@ static bool visible_captured(void)
 	return visible;
 }
 
+int contig_pagemap_hidden(void)
+{
+	volatile char here = 1; /* written, so its page is present */
+	uint64_t frame;
+
+	if (!contig_root_is_real())
+		return !visible_captured();
+	errno = 0;
+	frame = contig_pagemap_frame((const void *)&here);
+	if (frame_is_known(frame))
+		return 0;
+	/* Linux 4.0 and 4.1 did not even let it be opened. */
+	if (frame == FRAME_HIDDEN || errno == EPERM || errno == EACCES)
+		return 1;
+	return errno ? -errno : -EIO;
+}
+
 bool contig_pagemap_visible(void)
 {
 	volatile char here = 1; /* written, so its page is present */

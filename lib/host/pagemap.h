@@ -33,6 +33,10 @@ uint64_t contig_pagemap_frame(const void *va);
 /* Whether this process can see frames: reads one of its own. true/false. */
 bool contig_pagemap_visible(void);
 
+/* The same, with what can't be told kept apart: 0 visible, 1 hidden (so the
+ * kernel says), or the -errno of reading pagemap (EMFILE, ENOENT, ...). */
+int contig_pagemap_hidden(void);
+
 /*
  * Whether [va, va + len) of this process is mapped by superpages throughout:
  * PAGEMAP_SCAN's PAGE_IS_HUGE (no privilege).  1 yes, 0 no, -EOPNOTSUPP where

@@ -92,9 +92,12 @@ static int look_at_pool(const struct superpage_request *request,
 	return 0;
 }
 
-static bool is_late(const struct pool_view *view)
+/* Fewer than the caller can use, and some that others may be bringing back. */
+static bool is_late(const struct superpage_request *request, const struct pool_view *view)
 {
-	return !view->usable && !view->extra && view->all.total;
+	uint64_t enough = request->enough ? request->enough : 1;
+
+	return view->usable + view->extra < enough && view->all.total > view->usable;
 }
 
 /* Poll a pool whose pages may be on their way back. */
@@ -113,7 +116,7 @@ static int wait_for_late(const struct superpage_request *request,
 	do {
 		nanosleep(&step, NULL);
 		err = look_at_pool(request, view);
-		if (err || !is_late(view))
+		if (err || !is_late(request, view))
 			return err;
 	} while (now_ns() - start < LATE_WAIT_NS);
 	atomic_store(vain, now_ns());
@@ -147,7 +150,7 @@ static int bound_hugetlb(struct superpage_request *request)
 	uint64_t cgroup, most;
 	int err = look_at_pool(request, &view);
 
-	if (!err && !request->nowait && is_late(&view))
+	if (!err && !request->nowait && is_late(request, &view))
 		err = wait_for_late(request, &view);
 	if (err) {
 		char size[32];

@@ -37,6 +37,7 @@ struct superpage_request {
 	unsigned int threads; /* for first touch; 0: choose; 1: the caller */
 	bool surplus;       /* hugetlb: may go beyond the free pages */
 	bool nowait;        /* don't wait for pages that come back late */
+	size_t enough;      /* hugetlb: wait for them while fewer are free */
 };
 
 struct superpage {
@@ -65,7 +66,7 @@ struct superpage_batch {
  * two takers at once can still drive one of them into nr_overcommit (hold
  * the syslock to exclude it).  Memory that is not in a pool yet (collapsed,
  * surplus) is taken only as far as contig_superpage_room() goes.  An empty
- * pool is watched for 100 ms before it is believed empty, because pinned
+ * pool (or one with less than enough) is watched for 100 ms, because pinned
  * pages of a process that just exited arrive late; not again within a second.
  */
 int contig_superpage_take(const struct superpage_request *request,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "contig/contigmalloc.h"
 
+#include "base/cancel.h"
 #include "base/log.h"
 #include "base/page.h"
 #include "base/reason.h"
@@ -175,13 +176,14 @@ static void *allocate_slow(const struct call *call, struct contig_pool *pool,
 		.pool = pool ? pool : &contig_default_pool,
 		.frames.node = -1,
 		.frames.nowait = call->flags & M_NOWAIT,
-		.frames.use_reserve = call->flags & M_USE_RESERVE,
+		.frames.use_reserve = call->flags & M_USE_RESERVE && call->flags & M_NOWAIT,
 		.zero = call->flags & M_ZERO,
 		.nodump = call->flags & M_NODUMP,
 	};
 	struct extent_request *run = &request.frames.run;
 	struct thread_cache *cache;
 	const char *why;
+	NO_CANCEL;
 	int err;
 	void *va;
 
@@ -280,9 +282,9 @@ void *contig_pool_malloc(contig_pool_t *pool, unsigned long size, struct malloc_
 static void panic_not_live(const char *name, const void *va)
 {
 	uint64_t place = address_place(va);
-	struct vm_page *around = contig_started ? contig_block_around(va) : NULL;
+	struct vm_page *around = contig_is_started() ? contig_block_around(va) : NULL;
 
-	if (!contig_started || place == UINT64_MAX || !contig_physmap_segment(place))
+	if (!contig_is_started() || place == UINT64_MAX || !contig_physmap_segment(place))
 		misuse("%s(%p): not memory of this library", name, va);
 	else if (around)
 		misuse("%s(%p): inside the block at %p, %" PRIu32 " pages long", name, va,
@@ -302,7 +304,7 @@ static inline struct vm_page *live_page(const char *name, const void *va)
 	if (__builtin_expect(page && page->state == VM_PAGE_LIVE, 1))
 		return page;
 	/* Memory that a child inherited isn't in the presence map. */
-	page = contig_started ? contig_block_find(va) : NULL;
+	page = contig_is_started() ? contig_block_find(va) : NULL;
 	if (!page)
 		panic_not_live(name, va);
 	return page;
@@ -337,7 +339,7 @@ void contig_free(void *addr)
 
 size_t contig_usable_size(const void *addr)
 {
-	struct vm_page *page = contig_started && addr ? contig_block_find(addr) : NULL;
+	struct vm_page *page = contig_is_started() && addr ? contig_block_find(addr) : NULL;
 
 	if (!page) {
 		contig_reason_set("contig_usable_size(%p): not the start of a live block", addr);

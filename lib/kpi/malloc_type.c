@@ -73,7 +73,8 @@ int contig_type_stats_get(unsigned int index, struct contig_type_stats *out)
 	}
 	memset(out, 0, sizeof(*out));
 	memcpy(out->name, types[label].name, sizeof(out->name));
-	out->inuse = total.allocs - total.frees;
+	/* Threads fold at different moments: a free may be seen first. */
+	out->inuse = total.frees > total.allocs ? 0 : total.allocs - total.frees;
 	out->memuse = total.bytes < 0 ? 0 : (uint64_t)total.bytes;
 	out->requests = total.allocs;
 	out->highwater = total.high < 0 ? 0 : (uint64_t)total.high;

@@ -2,10 +2,12 @@
 /* Pools, reserve and trim, settings, reasons and the panic handler. */
 #include "contig/pool.h"
 
+#include "base/cancel.h"
 #include "base/log.h"
 #include "base/page.h"
 #include "base/panic.h"
 #include "kpi/misuse.h"
+#include "kpi/struct_size.h"
 #include "base/reason.h"
 #include "phys/magazine.h"
 #include "phys/pool.h"
@@ -26,8 +28,6 @@ static int invalid(const char *why)
 
 static int attr_check(const struct contig_pool_attr *attr)
 {
-	if (attr->struct_size != sizeof(*attr))
-		return invalid("struct_size is not that of this library");
 	if ((unsigned int)attr->kind > CONTIG_POOL_PRIVATE)
 		return invalid("kind is not one of CONTIG_POOL_*");
 	if ((unsigned int)attr->fork > CONTIG_FORK_ISOLATE)
@@ -43,13 +43,20 @@ static int attr_check(const struct contig_pool_attr *attr)
 
 contig_pool_t *contig_pool_create(const struct contig_pool_attr *attr)
 {
+	struct contig_pool_attr own = {.struct_size = sizeof(own), .node = -1};
 	struct contig_pool *pool;
+	NO_CANCEL;
 	int err = contig_start();
 
 	if (err) {
 		errno = ENOMEM;
 		return NULL;
 	}
+	if (contig_struct_copy(&own, sizeof(own), attr, attr->struct_size) < 0) {
+		invalid("struct_size is not that of a struct contig_pool_attr");
+		return NULL;
+	}
+	attr = &own;
 	if (attr_check(attr) < 0)
 		return NULL;
 	pool = malloc(sizeof(*pool));
@@ -69,6 +76,7 @@ contig_pool_t *contig_pool_create(const struct contig_pool_attr *attr)
 void contig_pool_destroy(contig_pool_t *pool)
 {
 	uint64_t used;
+	NO_CANCEL;
 
 	if (!pool)
 		return;
@@ -89,6 +97,7 @@ void contig_pool_destroy(contig_pool_t *pool)
 int contig_reserve(size_t bytes)
 {
 	uint64_t frames = (bytes >> FRAME_SHIFT) + !!(bytes & (FRAME_SIZE - 1));
+	NO_CANCEL;
 	int err = contig_start();
 
 	contig_reclaim_why_clear();
@@ -106,31 +115,49 @@ int contig_reserve(size_t bytes)
 
 size_t contig_trim(void)
 {
-	return contig_started ? (size_t)contig_trim_pools() : 0;
+	NO_CANCEL;
+
+	return contig_is_started() ? (size_t)contig_trim_pools() : 0;
 }
 
 void contig_config_get(struct contig_config *out)
 {
+	size_t size = out->struct_size;
+
 	contig_start_settings();
-	*out = contig_settings.config;
+	if (size < sizeof(size) || size > STRUCT_SIZE_MAX) {
+		misuse("contig_config_get(%p): struct_size is %zu; set it to sizeof(struct contig_config)",
+		       (void *)out, size);
+		return;
+	}
+	contig_struct_give(out, size, &contig_settings.config, sizeof(contig_settings.config));
 }
 
 int contig_configure(const struct contig_config *config)
 {
+	struct contig_config own;
 	int err = contig_start_settings();
 
 	if (err) {
-		contig_reason_set("contig_configure: memory has been taken already; call it first");
+		contig_reason_set("contig_configure: the library is in use already; call it first");
 		errno = -err;
 		return -1;
 	}
-	err = contig_settings_check(config);
+	own = contig_settings.config;
+	if (contig_struct_copy(&own, sizeof(own), config, config->struct_size) < 0) {
+		contig_reason_set("contig_configure: struct_size %zu is not that of a struct contig_config this library knows",
+				  config->struct_size);
+		errno = EINVAL;
+		return -1;
+	}
+	own.struct_size = sizeof(own);
+	err = contig_settings_check(&own);
 	if (err) {
 		errno = -err;
 		return -1;
 	}
-	contig_settings.config = *config;
-	contig_panic_errno_set(config->panic_errno);
+	contig_settings.config = own;
+	contig_panic_errno_set(own.panic_errno);
 	return 0;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* contig_stats_get(), and the report of CONTIG_STATS=1 at exit. */
+#include "base/cancel.h"
 #include "base/page.h"
 #include "contig/phys.h"
 #include "contig/pool.h"
@@ -75,9 +76,10 @@ void contig_stats_get(struct contig_stats *out)
 	struct contig_stats stats = {0};
 	size_t size = out->struct_size < sizeof(stats) ? out->struct_size : sizeof(stats);
 	struct usage_total total;
+	NO_CANCEL;
 
 	stats.level = contig_level();
-	if (contig_started) {
+	if (contig_is_started()) {
 		contig_magazines_fold();
 		contig_usage_sum(&total);
 		stats.requests = total.allocs;
@@ -116,6 +118,6 @@ static void report(void)
 
 __attribute__((destructor)) static void report_at_exit(void)
 {
-	if (contig_started && contig_settings.report_at_exit)
+	if (contig_is_started() && contig_settings.report_at_exit)
 		report();
 }

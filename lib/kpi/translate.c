@@ -2,6 +2,7 @@
 /* Virtual to physical and back, and what a range is made of. */
 #include "contig/phys.h"
 
+#include "base/cancel.h"
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/maps.h"
@@ -49,19 +50,33 @@ static bool in_pool(uint64_t place)
 			       __ATOMIC_ACQUIRE);
 }
 
+static vm_paddr_t translate_slow(const void *va)
+{
+	uint64_t frame;
+	NO_CANCEL;
+
+	errno = 0;
+	frame = contig_pagemap_frame(va);
+	if (frame == FRAME_ABSENT && errno) {
+		contig_reason_set("/proc/self/pagemap: %s", strerror(errno));
+		return CONTIG_PADDR_NONE;
+	}
+	frame = frame_or_errno(frame, va);
+	if (frame == FRAME_ABSENT)
+		return CONTIG_PADDR_NONE;
+	return (frame << FRAME_SHIFT) + ((uintptr_t)va & (FRAME_SIZE - 1));
+}
+
 vm_paddr_t contig_virt_to_phys(const void *va)
 {
-	uint64_t off = (uint64_t)((uintptr_t)va - contig_direct_map.base), frame;
+	uint64_t off = (uint64_t)((uintptr_t)va - contig_direct_map.base);
 
 	if (__builtin_expect(off < contig_direct_map.span &&
 				     __atomic_load_n(&contig_direct_map.present[off >> SUPERPAGE_SHIFT],
 						     __ATOMIC_RELAXED),
 			     1))
 		return off;
-	frame = frame_or_errno(contig_pagemap_frame(va), va);
-	if (frame == FRAME_ABSENT)
-		return CONTIG_PADDR_NONE;
-	return (frame << FRAME_SHIFT) + ((uintptr_t)va & (FRAME_SIZE - 1));
+	return translate_slow(va);
 }
 
 void *contig_phys_to_virt(vm_paddr_t pa)
@@ -80,6 +95,7 @@ ssize_t contig_paddr_table(const void *va, size_t len, size_t page_size, uint64_
 {
 	size_t pieces, step = page_size >> FRAME_SHIFT;
 	uint64_t frames[SUPERPAGE_FRAMES];
+	NO_CANCEL;
 	int fd, err = 0;
 
 	if (!is_pow2(page_size) || page_size < FRAME_SIZE || (uintptr_t)va & (page_size - 1) ||
@@ -157,39 +173,37 @@ static int note_page_size(const struct host_mapping *m, void *arg)
 static void describe_backing(const void *va, size_t len, struct contig_range_info *out)
 {
 	uint64_t place = address_place(va);
-	struct segment *s = place == UINT64_MAX ? NULL : contig_physmap_segment(place);
 	struct page_size_query query = {(uintptr_t)va, (uintptr_t)va + len, 0};
+	struct segment_info info;
 
-	if (!s) {
+	if (!contig_segment_describe(place, &info)) {
 		contig_maps_each(0, true, note_page_size, &query);
 		out->page_size = (size_t)query.smallest;
 		out->node = contig_node_at(va);
 		out->wiring = CONTIG_WIRING_NONE;
 		return;
 	}
-	out->node = contig_machine.nodes[s->node];
+	out->node = contig_machine.nodes[info.node];
 	out->wiring = CONTIG_WIRING_PINNED;
-	out->page_size = (size_t)s->page_size;
+	out->page_size = (size_t)info.page_size;
 	for (uint64_t p = place; p < place + len; p = align_down(p, SUPERPAGE_SIZE) + SUPERPAGE_SIZE) {
-		enum contig_wiring wiring = CONTIG_WIRING_NONE;
-
-		s = contig_physmap_segment(p);
-		if (s) {
-			wiring = contig_segment_wiring(s);
-			if (contig_machine.nodes[s->node] != out->node)
-				out->node = -1;
-			if (s->page_size < out->page_size)
-				out->page_size = (size_t)s->page_size;
+		if (!contig_segment_describe(p, &info)) {
+			out->wiring = CONTIG_WIRING_NONE;
+			continue;
 		}
-		if (wiring < out->wiring)
-			out->wiring = wiring;
+		if (contig_machine.nodes[info.node] != out->node)
+			out->node = -1;
+		if (info.page_size < out->page_size)
+			out->page_size = (size_t)info.page_size;
+		if (info.wiring < out->wiring)
+			out->wiring = info.wiring;
 	}
 }
 
 /* Runs of frames, fed in order. */
 struct runs {
-	uint64_t first, next;
-	size_t length, leading;
+	uint64_t next;
+	size_t length;
 	struct contig_range_info *out;
 };
 
@@ -218,10 +232,10 @@ static void run_page(struct runs *runs, uint64_t frame, size_t bytes)
 static int check_hidden(const void *va, size_t len, struct contig_range_info *out)
 {
 	uint64_t place = address_place(va);
-	struct segment *s = place == UINT64_MAX ? NULL : contig_physmap_segment(place);
-	uint64_t rest = s ? s->page_size - (place & (s->page_size - 1)) : 0;
+	struct segment_info info;
 
-	if (rest < len)
+	if (!contig_segment_describe(place, &info) ||
+	    info.page_size - (place & (info.page_size - 1)) < len)
 		return -1;
 	out->contiguous = out->longest_run = len;
 	out->runs = 1;
@@ -234,6 +248,7 @@ int contig_range_check(const void *va, size_t len, struct contig_range_info *out
 	struct runs runs = {.length = 0};
 	uint64_t frames[SUPERPAGE_FRAMES];
 	uintptr_t start = (uintptr_t)va, end;
+	NO_CANCEL;
 	int fd, err = 0;
 
 	if (!out)
@@ -290,6 +305,7 @@ int contig_range_check(const void *va, size_t len, struct contig_range_info *out
 int contig_verify(void)
 {
 	int64_t moved;
+	NO_CANCEL;
 
 	if (contig_start()) {
 		errno = ENOMEM;

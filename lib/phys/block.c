@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "phys/block.h"
 
+#include "base/log.h"
 #include "base/page.h"
 #include "host/pagemap.h"
 #include "phys/counters.h"
@@ -20,6 +21,22 @@ static void label_page(uint64_t frame, uint64_t npages, uint8_t state, uint8_t f
 	page->label = label;
 	page->flags = flags;
 	page->state = state;
+}
+
+/*
+ * Whether a freed block may wait in a magazine for anyone.  Memory below 4 GiB
+ * goes back to the pool where there is other memory: the next plain request
+ * must not eat what only low addresses can serve.
+ */
+static uint8_t common_flag(const struct contig_pool *pool, uint64_t frame)
+{
+	const uint64_t low_end = UINT64_C(1) << (32 - FRAME_SHIFT);
+
+	if (pool != &contig_default_pool ||
+	    (frame < low_end && contig_machine.end >> FRAME_SHIFT > low_end &&
+	     contig_machine.level != CONTIG_LEVEL_HIDDEN))
+		return 0;
+	return VM_PAGE_COMMON;
 }
 
 /* Nothing asked for but a size: any neighbours will do as well. */
@@ -47,6 +64,11 @@ static uint64_t take_several(const struct block_request *request)
 	first = contig_pool_take(request->pool, &several, true, &zero);
 	if (first == EXTENT_NONE)
 		return EXTENT_NONE;
+	if (!common_flag(request->pool, first)) {
+		/* Low memory is all there is: one block, no hoard. */
+		contig_pool_put(request->pool, first + npages, more * npages);
+		more = 0;
+	}
 	flags = VM_PAGE_COMMON | (zero ? VM_PAGE_ZERO : 0);
 	for (unsigned int i = 1; i <= more; i++) {
 		uint64_t frame = first + i * npages;
@@ -57,7 +79,7 @@ static uint64_t take_several(const struct block_request *request)
 			contig_pool_put(request->pool, frame, npages);
 		}
 	}
-	label_page(first, npages, VM_PAGE_LIVE, VM_PAGE_COMMON, request->label);
+	label_page(first, npages, VM_PAGE_LIVE, common_flag(request->pool, first), request->label);
 	if (request->zero && !zero)
 		memset(frame_address(first), 0, npages << FRAME_SHIFT);
 	return first;
@@ -66,7 +88,6 @@ static uint64_t take_several(const struct block_request *request)
 static uint64_t take_one(const struct block_request *request)
 {
 	uint64_t npages = request->frames.run.count, frame;
-	uint8_t flags = request->pool == &contig_default_pool ? VM_PAGE_COMMON : 0;
 	bool zero;
 
 	frame = contig_pool_take(request->pool, &request->frames, !request->zero, &zero);
@@ -74,8 +95,19 @@ static uint64_t take_one(const struct block_request *request)
 		return frame;
 	if (request->zero)
 		contig_pool_zero(request->pool, frame, npages);
-	label_page(frame, npages, VM_PAGE_LIVE, flags, request->label);
+	label_page(frame, npages, VM_PAGE_LIVE, common_flag(request->pool, frame),
+		   request->label);
 	return frame;
+}
+
+/* What came in for this request, or all there is after every effort: the
+ * reserve is not kept from it. */
+static uint64_t take_reserve(const struct block_request *request)
+{
+	struct block_request all = *request;
+
+	all.frames.use_reserve = true;
+	return take_one(&all);
 }
 
 static uint64_t take(const struct block_request *request)
@@ -85,14 +117,17 @@ static uint64_t take(const struct block_request *request)
 	return frame == EXTENT_NONE ? take_one(request) : frame;
 }
 
-/* Superpages are the unit that madvise takes on hugetlb, so a superpage's
- * other blocks are left out with this one. */
+/* Hugetlb takes madvise by whole pages only, so a superpage's other blocks
+ * are left out with this one, until the superpage goes back. */
 static void leave_out_of_dumps(uint64_t frame, uint64_t npages)
 {
-	uint64_t start = align_down(frame << FRAME_SHIFT, SUPERPAGE_SIZE);
-	uint64_t end = align_up((frame + npages) << FRAME_SHIFT, SUPERPAGE_SIZE);
+	uint64_t start = frame << FRAME_SHIFT, end = (frame + npages) << FRAME_SHIFT;
+	struct segment *segment = contig_physmap_segment(start);
 
-	madvise(place_address(start), end - start, MADV_DONTDUMP);
+	start = align_down(start, segment->page_size);
+	end = align_up(end, segment->page_size);
+	if (madvise(place_address(start), end - start, MADV_DONTDUMP) < 0)
+		contig_warn("M_NODUMP: %s", strerror(errno));
 }
 
 void *contig_block_alloc(const struct block_request *request, int *err)
@@ -114,18 +149,20 @@ void *contig_block_alloc(const struct block_request *request, int *err)
 	/* Privileges dropped since the start: new memory's frames can't be
 	 * seen, so none of it could be placed. */
 	if (frame == EXTENT_NONE && contig_machine.level == CONTIG_LEVEL_PHYSICAL &&
-	    !contig_pagemap_visible()) {
+	    contig_pagemap_hidden() == 1) {
 		*err = EPERM;
 		return NULL;
 	}
 	if (frame == EXTENT_NONE && frames->nowait && contig_reclaim_nowait(pool, frames))
-		frame = take_one(request);
+		frame = take_reserve(request);
 	for (unsigned int pass = 0;
 	     frame == EXTENT_NONE && !frames->nowait && pass < BLOCK_ATTEMPTS - 1; pass++) {
 		contig_reclaim(pool, frames, pass);
 		/* Even if nothing came in: another thread may have freed. */
 		frame = take_one(request);
 	}
+	if (frame == EXTENT_NONE && !frames->nowait)
+		frame = take_reserve(request);
 	if (frame == EXTENT_NONE) {
 		*err = ENOMEM;
 		return NULL;

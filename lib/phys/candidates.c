@@ -254,7 +254,8 @@ size_t contig_candidates_finish(struct candidates *c)
 	size_t installed = 0, returned = 0;
 	bool simulated = contig_machine.level == CONTIG_LEVEL_SIMULATED;
 
-	qsort(c->list, c->n, sizeof(*c->list), place_compare);
+	if (c->n)
+		qsort(c->list, c->n, sizeof(*c->list), place_compare);
 	for (size_t i = 0; i < c->n; i++) {
 		struct candidate *one = &c->list[i];
 

@@ -15,7 +15,7 @@
 
 static bool stays_mapped(const struct contig_pool *pool)
 {
-	return pool->kind == CONTIG_POOL_PRIVATE || pool->fork == CONTIG_FORK_SHARE;
+	return pool->fork == CONTIG_FORK_SHARE;
 }
 
 /* Everything is at rest: no reclaim half done, no block between two lists. */

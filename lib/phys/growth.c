@@ -36,6 +36,11 @@ const char *contig_growth_name(enum growth_way way)
 	return way_names[way];
 }
 
+enum contig_source contig_growth_source(enum growth_way way)
+{
+	return way == GROWTH_1G ? CONTIG_SOURCE_1G : CONTIG_SOURCE_2M;
+}
+
 const char *contig_growth_why(const struct growth *growth)
 {
 	return growth->why[0] ? growth->why : "no memory of that kind";
@@ -219,14 +224,12 @@ static bool grow_1g(struct growth *growth, const struct frame_request *request, 
 }
 
 bool contig_growth_step(struct growth *growth, enum growth_way way,
-			const struct frame_request *request, uint64_t most,
-			enum contig_source *source)
+			const struct frame_request *request, uint64_t most)
 {
 	if (growth->way != way) {
 		growth->way = way;
 		growth->grown = 0;
 	}
-	*source = way == GROWTH_1G ? CONTIG_SOURCE_1G : CONTIG_SOURCE_2M;
 	if (way == GROWTH_2M)
 		return grow_2m(growth, request, most);
 	return grow_1g(growth, request, most, way == GROWTH_DEMOTE);

@@ -25,12 +25,13 @@ struct growth;
 struct growth *contig_growth_start(void); /* NULL with a reason */
 
 /*
- * Grow by one step of the way, if it suits the request and stays within most
- * bytes; *source is what to take from now.  false: this way is at its end.
+ * Grow by one step of the way, if it suits the request and all steps of the
+ * way together stay within most bytes.  false: this way is at its end.
  */
 bool contig_growth_step(struct growth *growth, enum growth_way way,
-			const struct frame_request *request, uint64_t most,
-			enum contig_source *source);
+			const struct frame_request *request, uint64_t most);
+/* What a way gives to take from. */
+enum contig_source contig_growth_source(enum growth_way way);
 const char *contig_growth_name(enum growth_way way);
 const char *contig_growth_why(const struct growth *growth);
 void contig_growth_stop(struct growth *growth); /* all numbers as before */

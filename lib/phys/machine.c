@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "phys/machine.h"
 
+#include "base/log.h"
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/pagemap.h"
@@ -43,12 +44,18 @@ static int node_index(const struct machine *m, int node)
 static int real_machine(struct machine *m)
 {
 	const struct host_topology *topology = contig_topology();
+	int hidden;
 
 	if (!topology) {
 		contig_reason_set("/proc/zoneinfo: %s; is /proc mounted?", strerror(errno));
 		return -errno;
 	}
-	m->level = contig_pagemap_visible() ? CONTIG_LEVEL_PHYSICAL : CONTIG_LEVEL_HIDDEN;
+	hidden = contig_pagemap_hidden();
+	if (hidden < 0) {
+		contig_reason_set("/proc/self/pagemap: %s", strerror(-hidden));
+		return hidden;
+	}
+	m->level = hidden ? CONTIG_LEVEL_HIDDEN : CONTIG_LEVEL_PHYSICAL;
 	m->n_nodes = topology->n_nodes;
 	memcpy(m->nodes, topology->nodes, sizeof(m->nodes));
 	m->end = topology->end;
@@ -77,6 +84,27 @@ int contig_machine_init(const char *simulate)
 	if (simulate)
 		return contig_machine_parse(simulate, &contig_machine);
 	return real_machine(&contig_machine);
+}
+
+void contig_machine_clip(uint64_t end)
+{
+	unsigned int n = 0;
+
+	if (end < contig_machine.end)
+		contig_warn("address space for %llu GiB of %llu only (ulimit -v?): RAM above is not used",
+			    (unsigned long long)(end >> GIGAPAGE_SHIFT),
+			    (unsigned long long)(contig_machine.end >> GIGAPAGE_SHIFT));
+	for (unsigned int i = 0; i < contig_machine.n_ranges; i++) {
+		struct machine_range range = contig_machine.ranges[i];
+
+		if (range.end > end)
+			range.end = end;
+		if (range.start < range.end)
+			contig_machine.ranges[n++] = range;
+	}
+	contig_machine.n_ranges = n;
+	if (end < contig_machine.end)
+		contig_machine.end = end;
 }
 
 int contig_machine_node_index(int node)

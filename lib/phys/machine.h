@@ -33,6 +33,9 @@ extern struct machine contig_machine;
 /* 0/-errno with a reason.  simulate: CONTIG_SIM's text or NULL. */
 int contig_machine_init(const char *simulate);
 
+/* Forget RAM from end (bytes) on: the address space holds no more of it. */
+void contig_machine_clip(uint64_t end);
+
 /* Index of a kernel node number, -1 when it has no memory here. */
 int contig_machine_node_index(int node);
 /* Node indexes, nearest to index first, into order[n_nodes]. */

@@ -139,23 +139,24 @@ struct thread_cache *contig_thread_cache_make(void)
 bool contig_usage_room(struct thread_cache *cache, uint16_t label)
 {
 	unsigned int want = align_up(label + 1u, 8);
-	struct usage *bigger;
-	bool ok = true;
+	struct usage *bigger, *old;
 
 	if (label < cache->n_usage)
 		return true;
+	/* Only this thread changes the table; nobody allocates under a spin
+	 * lock. */
+	bigger = calloc(want, sizeof(*bigger));
+	if (!bigger)
+		return false;
 	cache_lock(cache);
-	bigger = realloc(cache->usage, want * sizeof(*bigger));
-	if (bigger) {
-		memset(&bigger[cache->n_usage], 0,
-		       (want - cache->n_usage) * sizeof(*bigger));
-		cache->usage = bigger;
-		cache->n_usage = want;
-	} else {
-		ok = false;
-	}
+	old = cache->usage;
+	if (old)
+		memcpy(bigger, old, cache->n_usage * sizeof(*bigger));
+	cache->usage = bigger;
+	cache->n_usage = want;
 	cache_unlock(cache);
-	return ok;
+	free(old);
+	return true;
 }
 
 unsigned int contig_magazine_refill(uint64_t npages)
@@ -256,10 +257,21 @@ void contig_magazines_fork_prepare(void)
 			contig_cache_lock_slow(c);
 }
 
+/* A child can write what lies in a cache as well. */
+static void forget_zero(struct thread_cache *cache)
+{
+	for (int class = 0; class < MAGAZINE_CLASSES; class++)
+		for (unsigned int i = 0; i < cache->magazines[class].n; i++)
+			frame_page(cache->magazines[class].frames[i])->flags &=
+				(uint8_t)~VM_PAGE_ZERO;
+}
+
 void contig_magazines_fork_parent(void)
 {
-	for (struct thread_cache *c = caches; c; c = c->next)
+	for (struct thread_cache *c = caches; c; c = c->next) {
+		forget_zero(c);
 		__atomic_store_n(&c->locked, 0, __ATOMIC_RELEASE);
+	}
 	contig_lock_leave(LOCK_CACHE);
 	contig_unlock(&caches_lock);
 }

@@ -87,8 +87,8 @@ static inline bool run_meets(uint64_t frame, const struct extent_request *run)
 bool contig_usage_room(struct thread_cache *cache, uint16_t label);
 
 /*
- * A cached block that meets the request and lies on node (-1: any), counted
- * as allocated under label; EXTENT_NONE when there is none.
+ * A cached block that meets the request, whatever its node, counted as
+ * allocated under label; EXTENT_NONE when there is none.
  */
 static inline uint64_t magazine_get(struct thread_cache *cache, const struct extent_request *run,
 				    uint16_t label)

@@ -98,7 +98,8 @@ int contig_physmap_init(uint64_t end, enum contig_level level)
 	}
 	contig_direct_map.base = contig_physmap.base;
 	contig_direct_map.present = contig_physmap.present;
-	contig_direct_map.span = span;
+	/* Last: inline translation in other threads looks at it first. */
+	__atomic_store_n(&contig_direct_map.span, span, __ATOMIC_RELEASE);
 	return 0;
 }
 
@@ -117,7 +118,7 @@ static int cover_chunk(uint64_t chunk)
 	if (err)
 		return err;
 	__atomic_store_n(&covered[chunk], 1, __ATOMIC_RELEASE);
-	n_covered++;
+	__atomic_fetch_add(&n_covered, 1, __ATOMIC_RELAXED);
 	return 0;
 }
 
@@ -172,6 +173,11 @@ struct segment *contig_physmap_segment(uint64_t place)
 
 void contig_physmap_publish(uint64_t place, uint64_t bytes, struct segment *segment)
 {
+	/* Nothing of a frame's earlier life counts: a child of fork(2) may get
+	 * the very frame in which its parent had a block. */
+	for (uint64_t f = place >> FRAME_SHIFT; f < (place + bytes) >> FRAME_SHIFT; f++)
+		if (frame_page(f)->state != VM_PAGE_OTHER)
+			frame_page(f)->state = VM_PAGE_OTHER;
 	for (uint64_t p = place; p < place + bytes; p += SUPERPAGE_SIZE) {
 		struct block *block = place_block(p);
 
@@ -241,6 +247,6 @@ bool contig_dirty_test(uint64_t frame)
 
 uint64_t contig_physmap_metadata(void)
 {
-	return n_covered * (COVER >> SUPERPAGE_SHIFT) * sizeof(struct block) +
+	return __atomic_load_n(&n_covered, __ATOMIC_RELAXED) * (COVER >> SUPERPAGE_SHIFT) * sizeof(struct block) +
 	       (contig_physmap.span >> SUPERPAGE_SHIFT);
 }

@@ -83,7 +83,7 @@ uint64_t contig_pool_take(struct contig_pool *pool, const struct frame_request *
 	int n = contig_pool_node_order(pool, request, order);
 	uint64_t frame = EXTENT_NONE, spare = 0;
 
-	if (request->nowait && !request->use_reserve)
+	if (!request->use_reserve)
 		spare = POOL_RESERVE_FRAMES;
 	contig_lock(&pool->lock);
 	if (pool->free_frames >= request->run.count + spare) {
@@ -133,6 +133,16 @@ void contig_pool_zero(struct contig_pool *pool, uint64_t frame, uint64_t count)
 	contig_lock(&pool->lock);
 	contig_dirty_set(frame, count);
 	contig_unlock(&pool->lock);
+}
+
+uint64_t contig_pool_held(struct contig_pool *pool)
+{
+	uint64_t held;
+
+	contig_lock(&pool->lock);
+	held = pool->held;
+	contig_unlock(&pool->lock);
+	return held;
 }
 
 int contig_pool_add(struct contig_pool *pool, struct segment *segment, unsigned int i)

@@ -16,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What M_NOWAIT leaves for M_USE_RESERVE: FreeBSD's interrupt_free_min. */
+/* What is left for M_USE_RESERVE: FreeBSD's interrupt_free_min. */
 #define POOL_RESERVE_FRAMES 2
 
 struct contig_pool {
@@ -39,8 +39,8 @@ struct frame_request {
 	struct extent_request run;
 	int node;         /* index of the node wanted; -1 any */
 	bool strict;      /* that node only */
-	bool nowait;      /* leave the reserve alone */
-	bool use_reserve; /* ... unless told otherwise */
+	bool nowait;      /* no reclaim */
+	bool use_reserve; /* down to the last frame */
 };
 
 extern struct contig_pool contig_default_pool;
@@ -68,6 +68,9 @@ void contig_pool_zero(struct contig_pool *pool, uint64_t frame, uint64_t count);
 
 /* New frames of a segment; 0/-ENOMEM.  Called before they are published. */
 int contig_pool_add(struct contig_pool *pool, struct segment *segment, unsigned int i);
+
+/* Bytes of superpages that the pool holds. */
+uint64_t contig_pool_held(struct contig_pool *pool);
 
 /* The order in which nodes are tried for a request. */
 int contig_pool_node_order(const struct contig_pool *pool, const struct frame_request *request,

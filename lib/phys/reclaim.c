@@ -23,6 +23,7 @@
 #include <string.h>
 
 #define SYSLOCK_WAIT_MS 10000
+#define SYSLOCK_LATER_MS 500
 /* A pool grows by an eighth of itself, so that many small requests don't
  * each pay for a memfd and a ring; at most this many superpages. */
 #define GROWTH_DIVISOR 8
@@ -66,19 +67,15 @@ static size_t pages_needed(const struct frame_request *request, uint64_t page_si
 	return (size_t)((request->run.count + frames - 1) / frames);
 }
 
-/* Bytes of memory not set aside for superpages that may be held at once. */
+/* Bytes of memory not set aside for superpages that may be held at once: the
+ * user may go beyond a quarter, not into what keeps the machine alive. */
 static uint64_t budget(void)
 {
-	uint64_t room = contig_available() / 4;
-
 	uint64_t given = contig_settings.config.reclaim_max;
+	uint64_t room = contig_superpage_room(true);
+	uint64_t most = given ? given : contig_available() / 4;
 
-	if (given) {
-
-		/* The user may go beyond a quarter, not beyond what there is. */
-		room = given < room * 4 ? given : room * 4;
-	}
-	return room;
+	return most < room ? most : room;
 }
 
 static int add_held(struct contig_pool *pool, void *arg)
@@ -148,7 +145,7 @@ static size_t first_step(const struct attempt *a, size_t need, size_t keep_most)
 static size_t take_from(const struct attempt *a)
 {
 	uint64_t size = a->source == CONTIG_SOURCE_1G ? GIGAPAGE_SIZE : SUPERPAGE_SIZE;
-	size_t need = pages_needed(a->request, size), most, keep_most, step;
+	size_t need = pages_needed(a->request, size), most, keep_most, step, got;
 	char held[32], run[32];
 	struct candidates c;
 	bool found = false;
@@ -164,10 +161,11 @@ static size_t take_from(const struct attempt *a)
 	keep_most = (size_t)(limit_room(a->pool) / size);
 	most = a->unlocked ? need : (size_t)(a->most / size);
 	if (most < need) {
-		because("%s: a reclaim may hold %s (CONTIG_RECLAIM_MAX)", a->name,
-			contig_size_print(a->most, held, sizeof(held)));
+		because("%s: %s may be held at once, less than is needed (CONTIG_RECLAIM_MAX, available memory, cgroup or nr_overcommit)",
+			a->name, contig_size_print(a->most, held, sizeof(held)));
 		return 0;
 	}
+	contig_reason_clear();
 	contig_candidates_init(&c, a->pool, a->source);
 	c.want.surplus = a->surplus;
 	c.want.nowait = a->nowait;
@@ -175,13 +173,15 @@ static size_t take_from(const struct attempt *a)
 		c.want.node = contig_machine.nodes[a->request->node];
 	else if (a->pool->node >= 0)
 		c.want.node = contig_machine.nodes[a->pool->node];
+	c.want.enough = need;
 	step = a->unlocked ? need : first_step(a, need, keep_most);
 	while (!found && c.n < most) {
 		size_t want = step < most - c.n ? step : most - c.n;
-		size_t got = contig_candidates_take(&c, want);
 
+		got = contig_candidates_take(&c, want);
 		if (!got)
 			break;
+		c.want.enough = 0;
 		found = contig_candidates_choose(&c, a->request, keep_most);
 		if (found && c.n_batches <= 1 && c.n == want && need == 1 && c.n <= keep_most &&
 		    anywhere(&a->request->run))
@@ -192,12 +192,17 @@ static size_t take_from(const struct attempt *a)
 	}
 	if (!found) {
 		if (!c.n)
-			because("%s: none to be had", a->name);
+			because("%s: %s", a->name,
+				*contig_reason_get() ? contig_reason_get() : "none to be had");
 		else
 			because("%s: %zu taken, longest run %s, none fits", a->name, c.n,
 				contig_size_print(contig_candidates_longest(&c), run, sizeof(run)));
 	}
-	return contig_candidates_finish(&c);
+	got = contig_candidates_finish(&c);
+	if (found && !got)
+		because("%s: a run was found, but could not be mapped: %s", a->name,
+			contig_reason_get());
+	return got;
 }
 
 /* A preferred node first, then any: unless the request is strict. */
@@ -311,12 +316,10 @@ static size_t pass_system(struct attempt a, unsigned int sources)
 		return 0;
 	}
 	for (enum growth_way way = 0; way < GROWTH_WAYS && !got; way++) {
-		enum contig_source source;
-
-		while (!got && contig_growth_step(growth, way, a.request, most, &source)) {
-			if (!(sources & source))
-				continue;
-			a.source = source;
+		a.source = contig_growth_source(way);
+		if (!(sources & a.source))
+			continue;
+		while (!got && contig_growth_step(growth, way, a.request, most)) {
 			a.name = contig_growth_name(way);
 			a.most = UINT64_MAX;
 			got = try_source(a);
@@ -333,7 +336,8 @@ static size_t pass_system(struct attempt a, unsigned int sources)
 /*
  * The lock of the whole machine; false when someone else keeps it.  Any user
  * can keep it for ever, so it is a courtesy between honest processes, whose
- * reclaims end: after SYSLOCK_WAIT_MS callers go on without.
+ * reclaims end: callers that waited go on without, but for growing the pools.
+ * Taken before the process's own lock: fork(2) waits for that one.
  */
 static bool machine_lock(int *lock, int wait_ms)
 {
@@ -374,33 +378,42 @@ static bool modest(const struct frame_request *request, unsigned int pass)
 	       request->run.count <= SUPERPAGE_FRAMES;
 }
 
+static size_t run_locked(struct attempt a, unsigned int pass)
+{
+	size_t got;
+
+	contig_lock(&contig_reclaim_lock);
+	got = run_pass(a, pass);
+	contig_unlock(&contig_reclaim_lock);
+	return got;
+}
+
 size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *request,
 		      unsigned int pass)
 {
 	struct attempt a = {.pool = pool, .request = request};
-	size_t got = 0;
+	bool locked;
+	size_t got;
 	int lock;
 
 	contig_counter_add(&contig_counters.reclaims, 1);
-	contig_lock(&contig_reclaim_lock);
-	if (machine_lock(&lock, 0)) {
-		got = run_pass(a, pass);
-		machine_unlock(lock);
-	} else {
+	locked = machine_lock(&lock, 0);
+	if (!locked && modest(request, pass)) {
 		/* Someone else is at it, perhaps for seconds: don't wait for
 		 * what a small request can have beside them. */
 		a.unlocked = true;
-		if (modest(request, pass))
-			got = run_pass(a, pass);
+		got = run_locked(a, pass);
+		if (got)
+			return got;
 		a.unlocked = false;
-		if (!got) {
-			if (!machine_lock(&lock, SYSLOCK_WAIT_MS))
-				because_locked();
-			got = run_pass(a, pass);
-			machine_unlock(lock);
-		}
 	}
-	contig_unlock(&contig_reclaim_lock);
+	/* One long wait a request; the later passes give it a last chance. */
+	if (!locked)
+		locked = machine_lock(&lock, pass ? SYSLOCK_LATER_MS : SYSLOCK_WAIT_MS);
+	if (!locked)
+		because_locked();
+	got = locked || pass < RECLAIM_PASSES - 1 ? run_locked(a, pass) : 0;
+	machine_unlock(lock);
 	return got;
 }
 
@@ -411,11 +424,12 @@ size_t contig_reclaim_nowait(struct contig_pool *pool, const struct frame_reques
 	size_t got = 0, most = pages_needed(request, SUPERPAGE_SIZE) + NOWAIT_MOST;
 	int lock;
 
+	a.unlocked = !machine_lock(&lock, 0);
 	if (!contig_trylock(&contig_reclaim_lock)) {
 		because("another thread is reclaiming");
+		machine_unlock(lock);
 		return 0;
 	}
-	a.unlocked = !machine_lock(&lock, 0);
 	a.most = hugetlb_most();
 	if (a.most > most << SUPERPAGE_SHIFT)
 		a.most = most << SUPERPAGE_SHIFT;
@@ -423,8 +437,8 @@ size_t contig_reclaim_nowait(struct contig_pool *pool, const struct frame_reques
 	a.name = "2M pool";
 	if (sources & CONTIG_SOURCE_2M)
 		got = try_source(a);
-	machine_unlock(lock);
 	contig_unlock(&contig_reclaim_lock);
+	machine_unlock(lock);
 	return got;
 }
 
@@ -436,6 +450,7 @@ static size_t acquire(struct contig_pool *pool, enum contig_source source, size_
 	contig_candidates_init(&c, pool, source);
 	if (pool->node >= 0)
 		c.want.node = contig_machine.nodes[pool->node];
+	c.want.enough = n;
 	contig_candidates_take(&c, n);
 	contig_candidates_keep_all(&c);
 	return contig_candidates_finish(&c);
@@ -456,43 +471,51 @@ static void reserve_grown(struct contig_pool *pool, uint64_t frames)
 {
 	struct growth *growth = contig_growth_start();
 	struct frame_request request = {
-		.run = {.count = 1, .high = contig_physmap.frames, .align = 1},
+		.run = {.high = contig_physmap.frames, .align = 1},
 		.node = pool->node,
+		.strict = pool->node >= 0,
 	};
-	enum contig_source source;
-	size_t n;
+	uint64_t most = budget();
+	size_t n = superpages_short(pool, frames);
 
-	if (!growth)
+	if (!growth) {
+		because("growth: %s", contig_reason_get());
 		return;
-	while ((n = superpages_short(pool, frames)) &&
-	       contig_growth_step(growth, GROWTH_2M, &request, (uint64_t)n << SUPERPAGE_SHIFT,
-				  &source))
+	}
+	/* The first step is all that is missing, if the budget has it. */
+	if (n > most >> SUPERPAGE_SHIFT)
+		n = (size_t)(most >> SUPERPAGE_SHIFT);
+	request.run.count = (uint64_t)n * SUPERPAGE_FRAMES;
+	while (n && contig_growth_step(growth, GROWTH_2M, &request, most)) {
 		if (!acquire(pool, CONTIG_SOURCE_2M, n))
 			break;
+		n = superpages_short(pool, frames);
+	}
 	contig_growth_stop(growth);
 }
 
 int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames)
 {
 	unsigned int sources = pool->sources ? pool->sources : contig_settings.config.sources;
+	bool locked, real = contig_machine.level != CONTIG_LEVEL_SIMULATED;
 	uint64_t most;
 	size_t n;
 	int lock;
 
-	contig_lock(&contig_reclaim_lock);
-	if (!machine_lock(&lock, SYSLOCK_WAIT_MS))
+	locked = machine_lock(&lock, SYSLOCK_WAIT_MS);
+	if (!locked)
 		because_locked();
+	contig_lock(&contig_reclaim_lock);
 	if (sources & CONTIG_SOURCE_2M && (n = superpages_short(pool, frames)))
 		acquire(pool, CONTIG_SOURCE_2M, n);
-	if (contig_settings.config.grow == CONTIG_GROW_SYSTEM &&
-	    contig_machine.level != CONTIG_LEVEL_SIMULATED && superpages_short(pool, frames))
+	if (contig_settings.config.grow == CONTIG_GROW_SYSTEM && real && locked &&
+	    sources & CONTIG_SOURCE_2M && superpages_short(pool, frames))
 		reserve_grown(pool, frames);
 	most = budget() >> SUPERPAGE_SHIFT;
-	if (sources & CONTIG_SOURCE_THP && (n = superpages_short(pool, frames)) &&
-	    contig_machine.level != CONTIG_LEVEL_SIMULATED)
+	if (sources & CONTIG_SOURCE_THP && real && (n = superpages_short(pool, frames)))
 		acquire(pool, CONTIG_SOURCE_THP, n < most ? n : (size_t)most);
-	machine_unlock(lock);
 	contig_unlock(&contig_reclaim_lock);
+	machine_unlock(lock);
 	contig_lock(&pool->lock);
 	n = pool->free_frames >= frames;
 	contig_unlock(&pool->lock);

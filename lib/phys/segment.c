@@ -24,6 +24,37 @@
 
 struct lock contig_pin_lock = LOCK_INITIALIZER(LOCK_LEAF);
 
+/* The pin goes where the memory goes: a child that shares the memory stays
+ * wired when its parent dies, which is how programs daemonise. */
+static bool inherited_pin(const struct contig_pool *pool)
+{
+	return pool->kind == CONTIG_POOL_DEFAULT && pool->fork == CONTIG_FORK_SHARE;
+}
+
+/* A pin over mapped superpages of a segment. */
+static struct pin *make_pin(const struct segment *segment, const uint64_t *places, unsigned int n)
+{
+	struct iovec ranges[PIN_SLOTS];
+
+	for (unsigned int i = 0; i < n; i++) {
+		ranges[i].iov_base = place_address(places[i]);
+		ranges[i].iov_len = segment->page_size;
+	}
+	return contig_pin_make(ranges, n, segment->page_size, inherited_pin(segment->pool));
+}
+
+static void replace_pin(struct segment *segment, struct pin *new)
+{
+	struct pin *old;
+
+	contig_lock(&contig_pin_lock);
+	old = segment->pin;
+	segment->pin = new;
+	contig_unlock(&contig_pin_lock);
+	if (old)
+		contig_pin_drop(old);
+}
+
 static int page_compare(const void *a, const void *b)
 {
 	const struct superpage *x = a, *y = b;
@@ -90,11 +121,7 @@ static int make_group(struct contig_pool *pool, struct superpage_batch *batch, s
 		ranges[n].iov_len = segment->page_size;
 		n++;
 	}
-	/* The pin goes where the memory goes: a child that shares the memory
-	 * stays wired when its parent dies, which is how programs daemonise. */
-	segment->pin = contig_pin_make(ranges, n, segment->page_size,
-				       pool->kind == CONTIG_POOL_DEFAULT &&
-					       pool->fork == CONTIG_FORK_SHARE);
+	segment->pin = contig_pin_make(ranges, n, segment->page_size, inherited_pin(pool));
 	if (!segment->pin) {
 		free(segment);
 		return -ENOMEM;
@@ -130,10 +157,35 @@ static int place_ready(uint64_t place, uint64_t page_size)
 	return err;
 }
 
-static void advise(const struct contig_pool *pool, void *va, size_t len)
+/* A child gets nothing of an isolated pool: a promise, so failure counts. */
+static int isolate(const struct contig_pool *pool, void *va, size_t len)
 {
-	if (pool->fork == CONTIG_FORK_ISOLATE && pool->kind == CONTIG_POOL_DEFAULT)
-		madvise(va, len, MADV_DONTFORK);
+	if (pool->fork != CONTIG_FORK_ISOLATE || !madvise(va, len, MADV_DONTFORK))
+		return 0;
+	contig_reason_set("MADV_DONTFORK: %s", strerror(errno));
+	return -errno;
+}
+
+/* Made-up places go back when what they were made for didn't come. */
+static void forget_place(uint64_t place, uint64_t page_size)
+{
+	if (contig_physmap.level == CONTIG_LEVEL_HIDDEN && place != EXTENT_NONE)
+		contig_physmap_forget(place, page_size);
+}
+
+static int map_run(struct contig_pool *pool, struct superpage_batch *batch, size_t first,
+		   size_t count, uint64_t place)
+{
+	size_t len = count * batch->request.page_size;
+	int err = contig_superpage_map(batch, first, count, place_address(place));
+
+	if (err)
+		return err;
+	err = isolate(pool, place_address(place), len);
+	if (err)
+		mmap(place_address(place), len, PROT_NONE,
+		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+	return err;
 }
 
 /* Map pages of a group at their places, run by run.  How many came in. */
@@ -153,15 +205,15 @@ static unsigned int map_group(struct contig_pool *pool, struct superpage_batch *
 		       pages[i + run].frame == pages[i].frame + run * step)
 			run++;
 		if (place == EXTENT_NONE || place_ready(place, run * size) < 0 ||
-		    contig_superpage_map(batch, group->first + i, run, place_address(place)) < 0) {
+		    map_run(pool, batch, group->first + i, run, place) < 0) {
 			contig_debug(TAKE, "%zu superpages not mapped: %s", run,
 				     contig_reason_get());
+			forget_place(place, size);
 			for (size_t j = run; j > 0; j--)
 				contig_superpage_give_back(batch, group->first + i + j - 1);
 			i += run;
 			continue;
 		}
-		advise(pool, place_address(place), run * size);
 		for (size_t j = 0; j < run; j++)
 			segment->places[segment->n++] = place + j * size;
 		i += run;
@@ -178,12 +230,15 @@ static size_t publish(struct contig_pool *pool, struct segment *segment)
 		if (contig_pool_add(pool, segment, i) < 0) {
 			contig_superpage_release(place_address(segment->places[i]),
 						 segment->page_size, 1, segment->shared);
+			forget_place(segment->places[i], segment->page_size);
 			memmove(&segment->places[i], &segment->places[i + 1],
 				(n - i - 1) * sizeof(segment->places[0]));
 			segment->n = --n;
 			i--;
 		}
 	}
+	if (!n)
+		return 0;
 	contig_lock(&pool->lock);
 	segment->next = pool->segments;
 	pool->segments = segment;
@@ -220,12 +275,19 @@ size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch 
 	for (size_t i = 0; i < n_groups; i++) {
 		struct segment *segment = groups[i].segment;
 
-		if (map_group(pool, batch, &groups[i])) {
-			installed += publish(pool, segment);
-			continue;
+		unsigned int n = map_group(pool, batch, &groups[i]) ? publish(pool, segment) : 0;
+
+		installed += n;
+		if (!n) {
+			contig_pin_drop(segment->pin);
+			free(segment);
+		} else if (n < groups[i].n) {
+			/* The pin holds pages that did not come in. */
+			struct pin *pin = make_pin(segment, segment->places, n);
+
+			if (pin)
+				replace_pin(segment, pin);
 		}
-		contig_pin_drop(segment->pin);
-		free(segment);
 	}
 drop:
 	free(groups);
@@ -244,12 +306,12 @@ size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places
 
 		if (!segment || place_ready(places[i], SUPERPAGE_SIZE) < 0 ||
 		    mmap(va, SUPERPAGE_SIZE, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED) {
+			 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
+		    isolate(pool, va, SUPERPAGE_SIZE) < 0) {
 			free(segment);
 			contig_machine_sim_return(places[i]);
 			continue;
 		}
-		advise(pool, va, SUPERPAGE_SIZE);
 		segment->pool = pool;
 		segment->source = CONTIG_SOURCE_2M;
 		segment->page_size = SUPERPAGE_SIZE;
@@ -298,81 +360,100 @@ static void unlink_segment(struct segment *segment)
 	contig_unlock(&segment->pool->lock);
 }
 
-static void replace_pin(struct segment *segment, struct pin *new)
+
+
+
+/* A pin for those that stay, no weaker than the one they have. */
+static bool repin(struct segment *segment, const uint64_t *places, unsigned int n)
 {
-	struct pin *old;
+	bool hugetlb = segment->source != CONTIG_SOURCE_THP;
+	struct pin *new = make_pin(segment, places, n);
 
-	contig_lock(&contig_pin_lock);
-	old = segment->pin;
-	segment->pin = new;
-	contig_unlock(&contig_pin_lock);
-	if (old)
-		contig_pin_drop(old);
-}
-
-/* A new pin over the superpages that stay, before the old one goes. */
-static void repin(struct segment *segment)
-{
-	struct iovec ranges[PIN_SLOTS];
-	struct pin *new;
-
-	for (unsigned int i = 0; i < segment->n; i++) {
-		ranges[i].iov_base = place_address(segment->places[i]);
-		ranges[i].iov_len = segment->page_size;
+	if (!new)
+		return false;
+	if (contig_pin_wiring(new, hugetlb) < contig_segment_wiring(segment)) {
+		contig_pin_drop(new);
+		return false;
 	}
-	new = contig_pin_make(ranges, segment->n, segment->page_size,
-			      segment->pool->kind == CONTIG_POOL_DEFAULT &&
-				      segment->pool->fork == CONTIG_FORK_SHARE);
-	if (new)
-		replace_pin(segment, new);
+	replace_pin(segment, new);
+	return true;
 }
 
-size_t contig_segment_release(struct segment *segment,
-			      bool (*want)(const struct segment *segment, unsigned int i, void *arg),
-			      void *arg)
+size_t contig_segment_release(struct segment *segment, segment_claim_fn claim,
+			      segment_unclaim_fn unclaim, void *arg)
 {
-	uint64_t gone[PIN_SLOTS];
+	uint64_t gone[PIN_SLOTS], stay[PIN_SLOTS];
 	unsigned int n_gone = 0, n_stay = 0;
 
 	for (unsigned int i = 0; i < segment->n; i++) {
-		if (want(segment, i, arg))
+		if (claim(segment, segment->places[i], arg))
 			gone[n_gone++] = segment->places[i];
 		else
-			segment->places[n_stay++] = segment->places[i];
+			stay[n_stay++] = segment->places[i];
 	}
 	if (!n_gone)
 		return 0;
+	/* Unpin first: a pinned frame outlives its file by some 50 ms. */
+	if (segment->pin && n_stay && !repin(segment, stay, n_stay)) {
+		contig_debug(PIN, "segment kept whole: its rest can't be pinned anew");
+		for (unsigned int i = 0; i < n_gone; i++)
+			unclaim(segment, gone[i], arg);
+		return 0;
+	}
+	if (!n_stay)
+		replace_pin(segment, NULL);
 	contig_lock(&segment->pool->lock);
+	memcpy(segment->places, stay, n_stay * sizeof(stay[0]));
 	segment->n = n_stay;
 	segment->pool->held -= n_gone * segment->page_size;
 	contig_unlock(&segment->pool->lock);
-	/* Unpin first: a pinned frame outlives its file by some 50 ms. */
-	if (segment->pin && n_stay)
-		repin(segment);
-	else
-		replace_pin(segment, NULL);
 	/* Descending, so that the kernel hands them out ascending (FACTS 2). */
 	for (unsigned int i = n_gone; i > 0; i--)
 		unmap_place(segment, gone[i - 1]);
 	contig_counter_add(&contig_counters.returned, n_gone);
 	if (!n_stay) {
 		unlink_segment(segment);
+		/* Whoever found it before the withdrawal is done with it. */
+		contig_lock(&contig_pin_lock);
+		contig_unlock(&contig_pin_lock);
 		free(segment);
 	}
 	return n_gone;
 }
 
-enum contig_wiring contig_segment_wiring(const struct segment *segment)
+static enum contig_wiring wiring_locked(const struct segment *segment)
 {
-	enum contig_wiring wiring = CONTIG_WIRING_NONE;
 	bool hugetlb = segment->source != CONTIG_SOURCE_THP;
 
-	contig_lock(&contig_pin_lock);
-	if (segment->pin)
-		wiring = contig_pin_wiring(segment->pin, hugetlb);
+	if (!segment->pin)
+		return CONTIG_WIRING_NONE;
 	/* A pipe's reference does not stop copy-on-write after a fork. */
-	if (segment->pin && !segment->shared && contig_pin_method(segment->pin) == PIN_PIPE)
-		wiring = hugetlb ? CONTIG_WIRING_RESIDENT : CONTIG_WIRING_NONE;
+	if (!segment->shared && contig_pin_method(segment->pin) == PIN_PIPE)
+		return hugetlb ? CONTIG_WIRING_RESIDENT : CONTIG_WIRING_NONE;
+	return contig_pin_wiring(segment->pin, hugetlb);
+}
+
+enum contig_wiring contig_segment_wiring(const struct segment *segment)
+{
+	enum contig_wiring wiring;
+
+	contig_lock(&contig_pin_lock);
+	wiring = wiring_locked(segment);
 	contig_unlock(&contig_pin_lock);
 	return wiring;
+}
+
+bool contig_segment_describe(uint64_t place, struct segment_info *out)
+{
+	const struct segment *segment;
+
+	contig_lock(&contig_pin_lock);
+	segment = contig_physmap_segment(place);
+	if (segment) {
+		out->page_size = segment->page_size;
+		out->node = segment->node;
+		out->wiring = wiring_locked(segment);
+	}
+	contig_unlock(&contig_pin_lock);
+	return segment;
 }

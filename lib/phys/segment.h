@@ -45,14 +45,26 @@ size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch 
 size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places, size_t n);
 
 /*
- * Give the superpages of a segment that want() names back to the kernel and
- * pin the others anew.  Their frames are out of the pool already.  Frees the
- * segment when none is left.  Returns the superpages given back.
+ * Give superpages of a segment back to the kernel and pin the others anew.
+ * claim() says which, and takes their frames out of the pool; unclaim() puts
+ * them back when the others could only be wired more weakly than they are:
+ * then nothing happens.  Frees the segment when none is left.  Returns the
+ * superpages given back.
  */
-size_t contig_segment_release(struct segment *segment,
-			      bool (*want)(const struct segment *segment, unsigned int i, void *arg),
-			      void *arg);
+typedef bool (*segment_claim_fn)(const struct segment *segment, uint64_t place, void *arg);
+typedef void (*segment_unclaim_fn)(const struct segment *segment, uint64_t place, void *arg);
+size_t contig_segment_release(struct segment *segment, segment_claim_fn claim,
+			      segment_unclaim_fn unclaim, void *arg);
 
 enum contig_wiring contig_segment_wiring(const struct segment *segment);
+
+/* What a place in the direct map is made of: a copy, since the segment may go
+ * at any time.  false: nothing of ours is there (UINT64_MAX included). */
+struct segment_info {
+	uint64_t page_size;
+	int node; /* index */
+	enum contig_wiring wiring;
+};
+bool contig_segment_describe(uint64_t place, struct segment_info *out);
 
 #endif

@@ -188,11 +188,6 @@ static bool node_exists(int node)
 
 int contig_settings_check(const struct contig_config *config)
 {
-	if (config->struct_size != sizeof(*config)) {
-		contig_reason_set("contig_configure: struct_size is %zu, this library's is %zu: start from contig_config_get()",
-				  config->struct_size, sizeof(*config));
-		return -EINVAL;
-	}
 	if (!config->sources || config->sources & ~(unsigned int)CONTIG_SOURCE_ALL) {
 		contig_reason_set("contig_configure: sources 0x%x is not a mask of CONTIG_SOURCE_*",
 				  config->sources);

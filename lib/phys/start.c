@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "phys/start.h"
 
+#include "base/cancel.h"
 #include "base/log.h"
 #include "base/reason.h"
 #include "phys/counters.h"
@@ -24,6 +25,7 @@ static pthread_once_t start_once = PTHREAD_ONCE_INIT;
 static int start_error;
 static char start_reason[256];
 
+/* With the reclaim lock held, so that a fork by another thread waits. */
 static int start(void)
 {
 	struct contig_config *config = &contig_settings.config;
@@ -38,36 +40,45 @@ static int start(void)
 	err = contig_physmap_init(contig_machine.end, contig_machine.level);
 	if (err)
 		return err;
+	if (contig_machine.level != CONTIG_LEVEL_HIDDEN)
+		contig_machine_clip(contig_physmap.span);
 	contig_pool_setup(&contig_default_pool, "default");
 	contig_default_pool.kind = CONTIG_POOL_DEFAULT;
 	contig_default_pool.fork = config->fork;
 	contig_pool_list_add(&contig_default_pool);
-	err = contig_fork_init();
-	if (err)
-		contig_reason_set("pthread_atfork: no memory");
-	return err;
+	return 0;
 }
 
 static void start_body(void)
 {
 	pthread_once(&settings_once, contig_settings_from_environment);
-	start_error = start();
+	start_error = contig_fork_init();
+	if (start_error) {
+		contig_reason_set("pthread_atfork: no memory");
+	} else {
+		contig_lock(&contig_reclaim_lock);
+		start_error = start();
+		if (!start_error)
+			__atomic_store_n(&contig_started, true, __ATOMIC_RELEASE);
+		contig_unlock(&contig_reclaim_lock);
+	}
 	if (start_error) {
 		snprintf(start_reason, sizeof(start_reason), "%s", contig_reason_get());
 		return;
 	}
-	__atomic_store_n(&contig_started, true, __ATOMIC_RELEASE);
 	if (contig_settings.config.reserve &&
 	    contig_reclaim_reserve(&contig_default_pool,
 				   (contig_settings.config.reserve >> FRAME_SHIFT) +
 					   POOL_RESERVE_FRAMES) < 0)
 		contig_warn("CONTIG_RESERVE: only %llu of %llu MiB could be taken",
-			    (unsigned long long)(contig_default_pool.held >> 20),
+			    (unsigned long long)(contig_pool_held(&contig_default_pool) >> 20),
 			    (unsigned long long)(contig_settings.config.reserve >> 20));
 }
 
 int contig_start_slow(void)
 {
+	NO_CANCEL;
+
 	pthread_once(&start_once, start_body);
 	if (start_error)
 		contig_reason_set("%s", start_reason);

@@ -7,14 +7,17 @@
 
 extern bool contig_started; /* set once all of it stands */
 
+static inline bool contig_is_started(void)
+{
+	return __builtin_expect(__atomic_load_n(&contig_started, __ATOMIC_ACQUIRE), 1);
+}
+
 /* Returns 0, or -errno with a reason; the same answer every time. */
 int contig_start_slow(void);
 
 static inline int contig_start(void)
 {
-	if (__builtin_expect(__atomic_load_n(&contig_started, __ATOMIC_ACQUIRE), 1))
-		return 0;
-	return contig_start_slow();
+	return contig_is_started() ? 0 : contig_start_slow();
 }
 
 /* The settings have been read and may still be changed: 0, -EBUSY when

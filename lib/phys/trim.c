@@ -8,9 +8,9 @@
 
 /* Take the superpage's frames out of the pool if all are free and no forked
  * child may be using them (FACTS 21). */
-static bool claim_free(const struct segment *segment, unsigned int i, void *arg)
+static bool claim_free(const struct segment *segment, uint64_t place, void *arg)
 {
-	uint64_t place = segment->places[i], frame = place >> FRAME_SHIFT;
+	uint64_t frame = place >> FRAME_SHIFT;
 	uint64_t count = segment->page_size >> FRAME_SHIFT, *bytes = arg;
 	struct contig_pool *pool = segment->pool;
 	bool free;
@@ -27,6 +27,18 @@ static bool claim_free(const struct segment *segment, unsigned int i, void *arg)
 	return free;
 }
 
+static void unclaim(const struct segment *segment, uint64_t place, void *arg)
+{
+	uint64_t count = segment->page_size >> FRAME_SHIFT, *bytes = arg;
+	struct contig_pool *pool = segment->pool;
+
+	contig_lock(&pool->lock);
+	contig_extent_free(pool->free[segment->node], place >> FRAME_SHIFT, count);
+	pool->free_frames += count;
+	*bytes -= segment->page_size;
+	contig_unlock(&pool->lock);
+}
+
 static void trim_pool(struct contig_pool *pool, uint64_t *bytes)
 {
 	struct segment *next;
@@ -34,7 +46,7 @@ static void trim_pool(struct contig_pool *pool, uint64_t *bytes)
 	for (struct segment *s = pool->segments; s; s = next) {
 		next = s->next;
 		if (!s->inherited)
-			contig_segment_release(s, claim_free, bytes);
+			contig_segment_release(s, claim_free, unclaim, bytes);
 	}
 }
 
@@ -66,9 +78,9 @@ static void forget_blocks(uint64_t frame, uint64_t count)
 	}
 }
 
-static bool claim_any(const struct segment *segment, unsigned int i, void *arg)
+static bool claim_any(const struct segment *segment, uint64_t place, void *arg)
 {
-	uint64_t start, count, at = segment->places[i] >> FRAME_SHIFT;
+	uint64_t start, count, at = place >> FRAME_SHIFT;
 	uint64_t end = at + (segment->page_size >> FRAME_SHIFT), *used = arg;
 	struct contig_pool *pool = segment->pool;
 	struct extent_set *set = pool->free[segment->node];
@@ -94,17 +106,18 @@ uint64_t contig_trim_destroy(struct contig_pool *pool)
 	uint64_t used = 0;
 
 	contig_lock(&contig_reclaim_lock);
+	/* First: from here on nobody who walks the pools sees it. */
+	contig_pool_list_remove(pool);
 	for (struct segment *s = pool->segments, *next; s; s = next) {
 		next = s->next;
 		if (s->inherited)
 			continue;
-		contig_segment_release(s, claim_any, &used);
+		contig_segment_release(s, claim_any, NULL, &used);
 	}
 	for (int i = 0; i < HOST_NODES_MAX; i++) {
 		contig_extent_set_destroy(pool->free[i]);
 		pool->free[i] = NULL;
 	}
-	contig_pool_list_remove(pool);
 	contig_unlock(&contig_reclaim_lock);
 	return used;
 }
