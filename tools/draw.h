@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One drawing interface, two back ends: a terminal and SVG.  The unit is the
+ * character cell; x grows to the right, y down, both from 0.  Fractions are
+ * exact in SVG and rounded on a terminal.
+ */
+#ifndef TOOLS_DRAW_H
+#define TOOLS_DRAW_H
+
+#include <stdio.h>
+
+/* What a box shows. */
+enum draw_fill {
+	DRAW_HOLE,  /* no memory there */
+	DRAW_RAM,
+	DRAW_RAM_OTHER, /* RAM again, told apart from its neighbour */
+	DRAW_OURS,  /* the memory that the picture is about */
+	DRAW_FRAME  /* an outline only */
+};
+
+enum draw_style { DRAW_TEXT, DRAW_TITLE, DRAW_FAINT, DRAW_MARK };
+
+struct draw;
+
+struct draw_backend {
+	void (*box)(struct draw *d, double x, double y, double width, double height,
+		    enum draw_fill fill);
+	void (*line)(struct draw *d, double x1, double y1, double x2, double y2);
+	void (*text)(struct draw *d, double x, double y, const char *text,
+		     enum draw_style style);
+	/* Write the picture and free d.  0, or -errno. */
+	int (*finish)(struct draw *d);
+};
+
+/* Back ends embed it as their first member. */
+struct draw {
+	const struct draw_backend *backend;
+	double width; /* cells across; the height grows as needed */
+};
+
+static inline void draw_box(struct draw *d, double x, double y, double width,
+			    double height, enum draw_fill fill)
+{
+	d->backend->box(d, x, y, width, height, fill);
+}
+static inline void draw_line(struct draw *d, double x1, double y1, double x2, double y2)
+{
+	d->backend->line(d, x1, y1, x2, y2);
+}
+static inline void draw_text(struct draw *d, double x, double y, const char *text,
+			     enum draw_style style)
+{
+	d->backend->text(d, x, y, text, style);
+}
+static inline int draw_finish(struct draw *d)
+{
+	return d->backend->finish(d);
+}
+
+/* NULL with errno.  out stays the caller's. */
+struct draw *draw_term_create(FILE *out, int columns);
+struct draw *draw_svg_create(FILE *out);
+
+#endif
