@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # Every source, test and page is in a Makemodule.am: a test that nobody runs
-# and a source that isn't in the tarball both look fine otherwise.
+# and a source that isn't in the tarball both look fine otherwise.  And README.md
+# names every package that bootstrap installs.
 cd "${top_srcdir:-$(dirname "$0")/..}" || exit 99
 
 # unlisted DIR-WITH-MAKEMODULES: print the files that no fragment names.
@@ -41,8 +42,19 @@ if [ "$found" != "lib/base/a.c tests/unit/test_a.c " ]; then
 	exit 1
 fi
 
+status=0
 missing=$(unlisted .)
-[ -z "$missing" ] && exit 0
-echo "in no Makemodule.am:"
-echo "$missing"
-exit 1
+if [ -n "$missing" ]; then
+	echo "in no Makemodule.am:"
+	echo "$missing"
+	status=1
+fi
+
+packages=$(sed -n "/^packages='/,/^'/s/^\([a-z][a-z0-9+-]*\) .*/\1/p" bootstrap)
+[ -n "$packages" ] || { echo "bootstrap's list of packages can't be read"; status=1; }
+for package in $packages; do
+	# As a word of its own: "gcc" is not in "gcc-doc".
+	tr -cs 'a-z0-9+-' '\n' <README.md | grep -qxF "$package" ||
+		{ echo "README.md does not name the package $package"; status=1; }
+done
+exit $status

@@ -77,7 +77,7 @@ void *contig_pool_malloc(contig_pool_t *pool, unsigned long size,
 /*
  * Take superpages now until at least bytes are free in the default pool, so
  * that M_NOWAIT succeeds later.  Returns 0, or -1 with errno ENOMEM and what
- * could be taken kept.
+ * could be taken kept, or EPERM when privileges were dropped since the start.
  */
 int contig_reserve(size_t bytes);
 

@@ -6,6 +6,7 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "base/size.h"
+#include "kpi/blinded.h"
 #include "kpi/domainset.h"
 #include "kpi/malloc_type.h"
 #include "kpi/misuse.h"
@@ -215,13 +216,14 @@ static void *allocate_slow(const struct call *call, struct contig_pool *pool,
 			return deliver(frame, call->flags);
 	}
 	va = contig_block_alloc(&request, &err);
-	if (va)
+	if (va) {
+		contig_reason_clear(); /* of ways that were tried before */
 		return va;
+	}
 	if (err == ERANGE)
 		return fail_range(call);
 	if (err == EPERM)
-		return fail(call, EPERM,
-			    "this process saw frames when it started and no longer does (privileges dropped): reserve memory before (contig_reserve)");
+		return fail(call, EPERM, BLINDED);
 	if (contig_machine.level == CONTIG_LEVEL_HIDDEN && run->count > SUPERPAGE_FRAMES)
 		return fail(call, EPERM,
 			    "no free 1 GiB page, and a run of several superpages needs physical addresses, which this process can't see (needs CAP_SYS_ADMIN)");
@@ -313,6 +315,7 @@ static inline struct vm_page *live_page(const char *name, const void *va)
 void contigfree(void *addr, unsigned long size, struct malloc_type *type)
 {
 	struct vm_page *page;
+	uint64_t npages;
 
 	(void)type; /* the block remembers under which it was counted */
 	if (!addr)
@@ -320,10 +323,11 @@ void contigfree(void *addr, unsigned long size, struct malloc_type *type)
 	page = live_page("contigfree", addr);
 	if (!page)
 		return;
-	if ((size >> FRAME_SHIFT) + !!(size & (FRAME_SIZE - 1)) != page->npages)
-		contig_warn("contigfree(%p, %lu): the block is %" PRIu64 " bytes; all of it is freed",
-			    addr, size, (uint64_t)page->npages << FRAME_SHIFT);
+	npages = page->npages;
 	block_free(page);
+	if (__builtin_expect((size >> FRAME_SHIFT) + !!(size & (FRAME_SIZE - 1)) != npages, 0))
+		contig_warn("contigfree(%p, %lu): the block was %" PRIu64 " bytes; all of it is freed",
+			    addr, size, npages << FRAME_SHIFT);
 }
 
 void contig_free(void *addr)

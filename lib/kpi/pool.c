@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/page.h"
 #include "base/panic.h"
+#include "kpi/blinded.h"
 #include "kpi/misuse.h"
 #include "kpi/struct_size.h"
 #include "base/reason.h"
@@ -103,6 +104,11 @@ int contig_reserve(size_t bytes)
 	contig_reclaim_why_clear();
 	if (!err)
 		err = contig_reclaim_reserve(&contig_default_pool, frames + POOL_RESERVE_FRAMES);
+	if (err == -EPERM) {
+		contig_reason_set("contig_reserve(%zu): %s", bytes, BLINDED);
+		errno = EPERM;
+		return -1;
+	}
 	if (err) {
 		contig_reason_set("contig_reserve(%zu): %s", bytes,
 				  *contig_reclaim_why() ? contig_reclaim_why()
@@ -110,6 +116,7 @@ int contig_reserve(size_t bytes)
 		errno = ENOMEM;
 		return -1;
 	}
+	contig_reason_clear();
 	return 0;
 }
 

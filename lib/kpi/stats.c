@@ -4,6 +4,8 @@
 #include "base/page.h"
 #include "contig/phys.h"
 #include "contig/pool.h"
+#include "kpi/misuse.h"
+#include "kpi/struct_size.h"
 #include "phys/counters.h"
 #include "phys/magazine.h"
 #include "phys/memmap.h"
@@ -15,7 +17,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 static void add_segment(const struct segment *s, struct contig_stats *out)
 {
@@ -74,10 +75,15 @@ static int add_pool(struct contig_pool *pool, void *arg)
 void contig_stats_get(struct contig_stats *out)
 {
 	struct contig_stats stats = {0};
-	size_t size = out->struct_size < sizeof(stats) ? out->struct_size : sizeof(stats);
+	size_t size = out->struct_size;
 	struct usage_total total;
 	NO_CANCEL;
 
+	if (size < sizeof(size) || size > STRUCT_SIZE_MAX) {
+		misuse("contig_stats_get(%p): struct_size is %zu; set it to sizeof(struct contig_stats)",
+		       (void *)out, size);
+		return;
+	}
 	stats.level = contig_level();
 	if (contig_is_started()) {
 		contig_magazines_fold();
@@ -94,8 +100,7 @@ void contig_stats_get(struct contig_stats *out)
 	stats.reclaims = contig_counter_read(&contig_counters.reclaims);
 	stats.taken = contig_counter_read(&contig_counters.taken);
 	stats.returned = contig_counter_read(&contig_counters.returned);
-	stats.struct_size = size;
-	memcpy(out, &stats, size);
+	contig_struct_give(out, size, &stats, sizeof(stats));
 }
 
 static void report(void)

@@ -13,14 +13,15 @@
 
 /*
  * What the caller gave, over our defaults.  A longer structure is of a newer
- * header: what we don't know of it must be zero.  0 or -1.
+ * header: what we don't know of it must be zero.  A shorter one than that of
+ * release 1.0 (so far: ours) never existed.  0 or -1.
  */
 static inline int contig_struct_copy(void *ours, size_t our_size, const void *theirs,
 				     size_t their_size)
 {
 	const unsigned char *bytes = theirs;
 
-	if (their_size < sizeof(size_t) || their_size > STRUCT_SIZE_MAX)
+	if (their_size < our_size || their_size > STRUCT_SIZE_MAX)
 		return -1;
 	for (size_t i = our_size; i < their_size; i++)
 		if (bytes[i])

@@ -91,6 +91,27 @@ void *contig_phys_to_virt(vm_paddr_t pa)
 	return place_address(pa);
 }
 
+static int open_pagemap(void)
+{
+	int fd = contig_pagemap_open(0);
+
+	if (fd < 0) {
+		contig_reason_set("/proc/self/pagemap: %s", strerror(-fd));
+		errno = -fd;
+	}
+	return fd;
+}
+
+/* contig_frames_read() as errno, with the reason. */
+static int frames_errno(int fd, uintptr_t va, size_t n, uint64_t *frames)
+{
+	int err = -contig_frames_read(fd, va, n, frames);
+
+	if (err)
+		contig_reason_set("/proc/self/pagemap: %s", strerror(err));
+	return err;
+}
+
 ssize_t contig_paddr_table(const void *va, size_t len, size_t page_size, uint64_t *pa, size_t n)
 {
 	size_t pieces, step = page_size >> FRAME_SHIFT;
@@ -115,17 +136,15 @@ ssize_t contig_paddr_table(const void *va, size_t len, size_t page_size, uint64_
 		errno = ENOMEM;
 		return -1;
 	}
-	fd = contig_pagemap_open(0);
-	if (fd < 0) {
-		errno = -fd;
+	fd = open_pagemap();
+	if (fd < 0)
 		return -1;
-	}
 	for (size_t at = 0; at < pieces * step && !err;) {
 		size_t batch = pieces * step - at;
 
 		if (batch > SUPERPAGE_FRAMES)
 			batch = SUPERPAGE_FRAMES;
-		err = -contig_frames_read(fd, (uintptr_t)va + (at << FRAME_SHIFT), batch, frames);
+		err = frames_errno(fd, (uintptr_t)va + (at << FRAME_SHIFT), batch, frames);
 		for (size_t i = 0; i < batch && !err; i++, at++) {
 			if (frame_or_errno(frames[i], (const char *)va + (at << FRAME_SHIFT)) ==
 			    FRAME_ABSENT) {
@@ -268,17 +287,15 @@ int contig_range_check(const void *va, size_t len, struct contig_range_info *out
 		describe_backing(va, len, out);
 		return 1;
 	}
-	fd = contig_pagemap_open(0);
-	if (fd < 0) {
-		errno = -fd;
+	fd = open_pagemap();
+	if (fd < 0)
 		return -1;
-	}
 	for (uintptr_t page = start & ~(FRAME_SIZE - 1); page < end && !err;) {
 		size_t n = (size_t)((end - page + FRAME_SIZE - 1) >> FRAME_SHIFT);
 
 		if (n > SUPERPAGE_FRAMES)
 			n = SUPERPAGE_FRAMES;
-		err = -contig_frames_read(fd, page, n, frames);
+		err = frames_errno(fd, page, n, frames);
 		for (size_t i = 0; i < n && !err; i++, page += FRAME_SIZE) {
 			uintptr_t from = page < start ? start : page;
 			uintptr_t to = page + FRAME_SIZE > end ? end : page + FRAME_SIZE;

@@ -3,7 +3,6 @@
 
 #include "base/log.h"
 #include "base/page.h"
-#include "host/pagemap.h"
 #include "phys/counters.h"
 #include "phys/reclaim.h"
 
@@ -146,10 +145,7 @@ void *contig_block_alloc(const struct block_request *request, int *err)
 	/* Other threads' caches first: that memory is ours already. */
 	if (frame == EXTENT_NONE && pool == &contig_default_pool && contig_magazines_drain())
 		frame = take(request);
-	/* Privileges dropped since the start: new memory's frames can't be
-	 * seen, so none of it could be placed. */
-	if (frame == EXTENT_NONE && contig_machine.level == CONTIG_LEVEL_PHYSICAL &&
-	    contig_pagemap_hidden() == 1) {
+	if (frame == EXTENT_NONE && contig_reclaim_blinded()) {
 		*err = EPERM;
 		return NULL;
 	}
@@ -157,9 +153,10 @@ void *contig_block_alloc(const struct block_request *request, int *err)
 		frame = take_reserve(request);
 	for (unsigned int pass = 0;
 	     frame == EXTENT_NONE && !frames->nowait && pass < BLOCK_ATTEMPTS - 1; pass++) {
-		contig_reclaim(pool, frames, pass);
-		/* Even if nothing came in: another thread may have freed. */
-		frame = take_one(request);
+		/* What came in, came for this request.  If nothing did, another
+		 * thread may have freed. */
+		frame = contig_reclaim(pool, frames, pass) ? take_reserve(request)
+							   : take_one(request);
 	}
 	if (frame == EXTENT_NONE && !frames->nowait)
 		frame = take_reserve(request);

@@ -9,7 +9,7 @@
 #ifndef PHYS_FORK_H
 #define PHYS_FORK_H
 
-/* Register the handlers, once.  0/-errno. */
+/* Register the handlers, once, at load.  0/-errno. */
 int contig_fork_init(void);
 
 #endif

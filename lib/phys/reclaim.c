@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "host/available.h"
 #include "host/hugetlb.h"
+#include "host/pagemap.h"
 #include "host/syslock.h"
 #include "phys/candidates.h"
 #include "phys/counters.h"
@@ -360,6 +361,11 @@ static void machine_unlock(int lock)
 		contig_syslock_drop(lock);
 }
 
+bool contig_reclaim_blinded(void)
+{
+	return contig_machine.level == CONTIG_LEVEL_PHYSICAL && contig_pagemap_hidden() == 1;
+}
+
 static size_t run_pass(struct attempt a, unsigned int pass)
 {
 	unsigned int sources = a.pool->sources ? a.pool->sources : contig_settings.config.sources;
@@ -451,20 +457,33 @@ static size_t acquire(struct contig_pool *pool, enum contig_source source, size_
 	if (pool->node >= 0)
 		c.want.node = contig_machine.nodes[pool->node];
 	c.want.enough = n;
-	contig_candidates_take(&c, n);
+	contig_reason_clear();
+	if (contig_candidates_take(&c, n) < n)
+		because("%s: %s", source == CONTIG_SOURCE_THP ? "collapse" : "2M pool",
+			*contig_reason_get() ? contig_reason_get() : "fewer than needed");
 	contig_candidates_keep_all(&c);
 	return contig_candidates_finish(&c);
 }
 
-static size_t superpages_short(struct contig_pool *pool, uint64_t frames)
+/* Superpages until so many frames are free ... */
+static size_t superpages_missing(struct contig_pool *pool, uint64_t frames)
 {
-	uint64_t have, room = limit_room(pool) >> SUPERPAGE_SHIFT, short_by;
+	uint64_t have;
 
 	contig_lock(&pool->lock);
 	have = pool->free_frames;
 	contig_unlock(&pool->lock);
-	short_by = have >= frames ? 0 : (frames - have + SUPERPAGE_FRAMES - 1) / SUPERPAGE_FRAMES;
-	return (size_t)(short_by < room ? short_by : room);
+	return have >= frames ? 0
+			      : (size_t)((frames - have + SUPERPAGE_FRAMES - 1) / SUPERPAGE_FRAMES);
+}
+
+/* ... of which so many may be taken. */
+static size_t superpages_short(struct contig_pool *pool, uint64_t frames)
+{
+	size_t missing = superpages_missing(pool, frames);
+	uint64_t room = limit_room(pool) >> SUPERPAGE_SHIFT;
+
+	return missing < room ? missing : (size_t)room;
 }
 
 static void reserve_grown(struct contig_pool *pool, uint64_t frames)
@@ -502,6 +521,8 @@ int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames)
 	size_t n;
 	int lock;
 
+	if (contig_reclaim_blinded())
+		return -EPERM;
 	locked = machine_lock(&lock, SYSLOCK_WAIT_MS);
 	if (!locked)
 		because_locked();
@@ -516,8 +537,8 @@ int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames)
 		acquire(pool, CONTIG_SOURCE_THP, n < most ? n : (size_t)most);
 	contig_unlock(&contig_reclaim_lock);
 	machine_unlock(lock);
-	contig_lock(&pool->lock);
-	n = pool->free_frames >= frames;
-	contig_unlock(&pool->lock);
-	return n ? 0 : -ENOMEM;
+	n = superpages_missing(pool, frames);
+	if (n && limit_room(pool) >> SUPERPAGE_SHIFT < n)
+		because("CONTIG_LIMIT leaves no room for %zu more superpages", n);
+	return n ? -ENOMEM : 0;
 }

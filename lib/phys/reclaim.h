@@ -22,6 +22,10 @@
 /* One reclaim, trim, reserve or fork at a time in this process. */
 extern struct lock contig_reclaim_lock;
 
+/* Privileges were dropped since the start: the frames of new memory can't be
+ * seen any more, so none of it could be placed. */
+bool contig_reclaim_blinded(void);
+
 /* Runs one pass.  Superpages that came in; 0 with a reason when none did. */
 size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *request,
 		      unsigned int pass);
@@ -29,7 +33,8 @@ size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *requ
 /* What M_NOWAIT may do: a small step of pass 0, and no waiting for locks. */
 size_t contig_reclaim_nowait(struct contig_pool *pool, const struct frame_request *request);
 
-/* Take superpages, wherever they lie, until frames are free.  0/-ENOMEM. */
+/* Take superpages, wherever they lie, until frames are free.  0, -ENOMEM, or
+ * -EPERM when blinded. */
 int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames);
 
 /* The ways of this thread's last passes that failed, for the reason. */

@@ -430,6 +430,9 @@ static enum contig_wiring wiring_locked(const struct segment *segment)
 	/* A pipe's reference does not stop copy-on-write after a fork. */
 	if (!segment->shared && contig_pin_method(segment->pin) == PIN_PIPE)
 		return hugetlb ? CONTIG_WIRING_RESIDENT : CONTIG_WIRING_NONE;
+	/* A child doesn't inherit memory locks. */
+	if (segment->inherited && contig_pin_method(segment->pin) == PIN_MLOCK)
+		return hugetlb ? CONTIG_WIRING_RESIDENT : CONTIG_WIRING_NONE;
 	return contig_pin_wiring(segment->pin, hugetlb);
 }
 

@@ -52,16 +52,16 @@ static int start(void)
 static void start_body(void)
 {
 	pthread_once(&settings_once, contig_settings_from_environment);
-	start_error = contig_fork_init();
-	if (start_error) {
-		contig_reason_set("pthread_atfork: no memory");
-	} else {
-		contig_lock(&contig_reclaim_lock);
-		start_error = start();
-		if (!start_error)
-			__atomic_store_n(&contig_started, true, __ATOMIC_RELEASE);
+	contig_lock(&contig_reclaim_lock);
+	/* In a child that was forked just before the once was over. */
+	if (contig_is_started()) {
 		contig_unlock(&contig_reclaim_lock);
+		return;
 	}
+	start_error = start();
+	if (!start_error)
+		__atomic_store_n(&contig_started, true, __ATOMIC_RELEASE);
+	contig_unlock(&contig_reclaim_lock);
 	if (start_error) {
 		snprintf(start_reason, sizeof(start_reason), "%s", contig_reason_get());
 		return;
@@ -94,11 +94,15 @@ int contig_start_settings(void)
 }
 
 /*
+ * The fork handlers at load, not at first use: a fork while another thread is
+ * just starting the library must find it at rest, and find them once.
  * CONTIG_RESERVE is for programs that only ever use M_NOWAIT: their memory
- * must be there before main().  Any other program pays nothing here.
+ * must be there before main().  Any other program pays no more than this.
  */
-__attribute__((constructor)) static void reserve_at_load(void)
+__attribute__((constructor)) static void at_load(void)
 {
+	if (contig_fork_init() < 0)
+		contig_warn("pthread_atfork: no memory; a forked child must not call the library");
 	if (secure_getenv("CONTIG_RESERVE"))
 		contig_start();
 }

@@ -11,6 +11,7 @@
 #include "phys/reclaim.h"
 
 #include <errno.h>
+#include <string.h>
 #include <unistd.h>
 
 struct audit {
@@ -25,11 +26,15 @@ static int audit_superpage(struct audit *audit, uint64_t place)
 	int err = contig_frames_read(audit->fd, (uintptr_t)place_address(place),
 				      SUPERPAGE_FRAMES, frames);
 
-	if (err)
+	if (err) {
+		contig_reason_set("/proc/self/pagemap: %s", strerror(-err));
 		return err;
+	}
 	for (uint64_t i = 0; i < SUPERPAGE_FRAMES; i++) {
-		if (frames[i] == FRAME_HIDDEN)
+		if (frames[i] == FRAME_HIDDEN) {
+			contig_reason_set("frames are hidden from this process (privileges dropped)");
 			return -EPERM;
+		}
 		moved += frames[i] != (place >> FRAME_SHIFT) + i;
 	}
 	if (moved)
@@ -69,8 +74,10 @@ int64_t contig_verify_frames(void)
 		return -EPERM;
 	}
 	audit.fd = contig_pagemap_open(0);
-	if (audit.fd < 0)
+	if (audit.fd < 0) {
+		contig_reason_set("/proc/self/pagemap: %s", strerror(-audit.fd));
 		return audit.fd;
+	}
 	/* Segments come and go only under this lock. */
 	contig_lock(&contig_reclaim_lock);
 	contig_pool_each(audit_pool, &audit);
