@@ -108,7 +108,7 @@ struct contig_type_stats {
 	uint64_t memuse;   /* bytes now allocated, whole pages */
 	uint64_t requests; /* successful allocations ever */
 	uint64_t highwater; /* most bytes at once; exact for one thread, else
-			     * within 64 KiB for each other thread */
+			     * within 2 MiB for each other thread */
 	uint64_t reserved[4];
 };
 

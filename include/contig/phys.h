@@ -13,17 +13,25 @@ extern "C" {
 #endif
 
 /*
- * The direct map, read by the inline translation below and written only by
- * the library.  base is the address at which physical address 0 would be;
- * present has one byte for each 2 MiB of the span, non-zero where memory
- * of ours is mapped and its physical address is known.
+ * The direct map, read by the inline translation below.  base is the address
+ * at which physical address 0 would be; CONTIG_PRESENCE_BELOW bytes below it
+ * lies a table with one byte for each 2 MiB of the span, non-zero where
+ * memory of ours is mapped and its physical address is known.
+ *
+ * const, so that compilers keep it in registers: the library writes it once,
+ * before it hands out any memory.  Who reads the values of before (span 0,
+ * or a base that no address reaches) takes the call, which is right too.
  */
 struct contig_direct_map {
 	uintptr_t base;
 	uint64_t span; /* bytes; 0 when addresses are not physical */
-	const unsigned char *present;
 };
+#define CONTIG_PRESENCE_BELOW ((uintptr_t)32 << 20) /* for 64 TiB */
+#ifdef CONTIG_DIRECT_MAP_WRITER /* the library's one file */
 extern struct contig_direct_map contig_direct_map;
+#else
+extern const struct contig_direct_map contig_direct_map;
+#endif
 
 /*
  * Physical address of the byte at va: one subtraction for pool memory, a
@@ -39,7 +47,8 @@ static inline vm_paddr_t contig_virt_to_phys_inline(const void *va)
 	uint64_t off = (uint64_t)((uintptr_t)va - contig_direct_map.base);
 
 	if (off < contig_direct_map.span &&
-	    *(const volatile unsigned char *)&contig_direct_map.present[off >> 21])
+	    ((const volatile unsigned char *)(contig_direct_map.base -
+					      CONTIG_PRESENCE_BELOW))[off >> 21])
 		return off;
 	return contig_virt_to_phys(va);
 }

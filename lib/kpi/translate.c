@@ -72,7 +72,7 @@ vm_paddr_t contig_virt_to_phys(const void *va)
 	uint64_t off = (uint64_t)((uintptr_t)va - contig_direct_map.base);
 
 	if (__builtin_expect(off < contig_direct_map.span &&
-				     __atomic_load_n(&contig_direct_map.present[off >> SUPERPAGE_SHIFT],
+				     __atomic_load_n(&contig_physmap.present[off >> SUPERPAGE_SHIFT],
 						     __ATOMIC_RELAXED),
 			     1))
 		return off;

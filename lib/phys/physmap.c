@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define CONTIG_DIRECT_MAP_WRITER
 #include "phys/physmap.h"
 
 #include "base/lock.h"
@@ -12,9 +13,13 @@
 
 /* A record chunk covers this much of the direct map. */
 #define COVER GIGAPAGE_SIZE
+/* As far as the presence table reaches. */
+#define SPAN_MOST ((uint64_t)CONTIG_PRESENCE_BELOW << SUPERPAGE_SHIFT)
 
 struct physmap contig_physmap;
-struct contig_direct_map contig_direct_map;
+/* A base with only the top bit set is further than any span from any address
+ * of user space: whoever reads it early never gets to the table. */
+struct contig_direct_map contig_direct_map = {(uintptr_t)1 << (8 * sizeof(uintptr_t) - 1), 0};
 
 static unsigned char *covered; /* per COVER: records exist */
 static uint64_t n_covered;
@@ -28,19 +33,21 @@ static void *reserve(uint64_t bytes)
 	return p == MAP_FAILED ? NULL : p;
 }
 
-/* Reserve span bytes, aligned so that 1 GiB pages can be mapped. */
+/* Reserve span bytes, aligned so that 1 GiB pages can be mapped, with room
+ * for the presence table below. */
 static uintptr_t reserve_direct_map(uint64_t span)
 {
-	unsigned char *raw = reserve(span + GIGAPAGE_SIZE);
+	uint64_t len = span + GIGAPAGE_SIZE + CONTIG_PRESENCE_BELOW;
+	unsigned char *raw = reserve(len);
 	uintptr_t start, end, base;
 
 	if (!raw)
 		return 0;
 	start = (uintptr_t)raw;
-	end = start + span + GIGAPAGE_SIZE;
-	base = align_up(start, GIGAPAGE_SIZE);
-	if (base > start)
-		munmap(raw, base - start);
+	end = start + len;
+	base = align_up(start + CONTIG_PRESENCE_BELOW, GIGAPAGE_SIZE);
+	if (base - CONTIG_PRESENCE_BELOW > start)
+		munmap(raw, base - CONTIG_PRESENCE_BELOW - start);
 	if (end > base + span)
 		munmap((void *)(base + span), end - (base + span));
 	return base;
@@ -52,8 +59,10 @@ static int make_tables(uint64_t span)
 
 	contig_physmap.blocks = reserve(blocks * sizeof(struct block));
 	/* Zero pages until used: a byte each, so small even for 64 TiB. */
-	contig_physmap.present = mmap(NULL, blocks, PROT_READ | PROT_WRITE,
-				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	contig_physmap.present = mmap((void *)(contig_physmap.base - CONTIG_PRESENCE_BELOW),
+				      blocks, PROT_READ | PROT_WRITE,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
+				      -1, 0);
 	covered = mmap(NULL, span / COVER + 1, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!contig_physmap.blocks || contig_physmap.present == MAP_FAILED ||
@@ -70,6 +79,8 @@ int contig_physmap_init(uint64_t end, enum contig_level level)
 	/* Made-up places need a gap each; twice the memory holds them all. */
 	if (level == CONTIG_LEVEL_HIDDEN)
 		span *= 2;
+	if (span > SPAN_MOST)
+		span = SPAN_MOST;
 	while (span >= GIGAPAGE_SIZE) {
 		contig_physmap.base = reserve_direct_map(span);
 		if (contig_physmap.base)
@@ -97,7 +108,6 @@ int contig_physmap_init(uint64_t end, enum contig_level level)
 		return 0;
 	}
 	contig_direct_map.base = contig_physmap.base;
-	contig_direct_map.present = contig_physmap.present;
 	/* Last: inline translation in other threads looks at it first. */
 	__atomic_store_n(&contig_direct_map.span, span, __ATOMIC_RELEASE);
 	return 0;
@@ -171,15 +181,23 @@ struct segment *contig_physmap_segment(uint64_t place)
 	return __atomic_load_n(&place_block(place)->segment, __ATOMIC_ACQUIRE);
 }
 
-void contig_physmap_publish(uint64_t place, uint64_t bytes, struct segment *segment)
+/* Nothing of a frame's earlier life counts: a child of fork(2) may get the
+ * very frame in which its parent had a block. */
+static void forget_states(uint64_t frame)
 {
-	/* Nothing of a frame's earlier life counts: a child of fork(2) may get
-	 * the very frame in which its parent had a block. */
-	for (uint64_t f = place >> FRAME_SHIFT; f < (place + bytes) >> FRAME_SHIFT; f++)
+	for (uint64_t f = frame; f < frame + SUPERPAGE_FRAMES; f++)
 		if (frame_page(f)->state != VM_PAGE_OTHER)
 			frame_page(f)->state = VM_PAGE_OTHER;
+}
+
+void contig_physmap_publish(uint64_t place, uint64_t bytes, struct segment *segment)
+{
 	for (uint64_t p = place; p < place + bytes; p += SUPERPAGE_SIZE) {
 		struct block *block = place_block(p);
+
+		if (block->lived)
+			forget_states(p >> FRAME_SHIFT);
+		block->lived = true;
 
 		block->keep = false;
 		memset(block->dirty, 0, sizeof(block->dirty));

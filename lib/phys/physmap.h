@@ -27,6 +27,7 @@ struct segment;
 struct block {
 	struct segment *segment; /* NULL: nothing of ours is mapped here */
 	bool keep;               /* a forked child may use it: never trim */
+	bool lived;              /* was published before */
 	uint64_t dirty[SUPERPAGE_FRAMES / 64]; /* frame may be non-zero;
 						* under the pool's lock */
 };

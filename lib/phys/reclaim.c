@@ -532,9 +532,10 @@ int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames)
 	if (contig_settings.config.grow == CONTIG_GROW_SYSTEM && real && locked &&
 	    sources & CONTIG_SOURCE_2M && superpages_short(pool, frames))
 		reserve_grown(pool, frames);
-	most = budget() >> SUPERPAGE_SHIFT;
-	if (sources & CONTIG_SOURCE_THP && real && (n = superpages_short(pool, frames)))
+	if (sources & CONTIG_SOURCE_THP && real && (n = superpages_short(pool, frames))) {
+		most = budget() >> SUPERPAGE_SHIFT;
 		acquire(pool, CONTIG_SOURCE_THP, n < most ? n : (size_t)most);
+	}
 	contig_unlock(&contig_reclaim_lock);
 	machine_unlock(lock);
 	n = superpages_missing(pool, frames);

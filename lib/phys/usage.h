@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define USAGE_SLACK (64 * 1024) /* promised in contigmalloc.h */
+/* Promised in contigmalloc.h.  A superpage: a pair of that size must not fold
+ * at every step, or two threads fight for the totals' cache lines. */
+#define USAGE_SLACK (2 * 1024 * 1024)
 #define USAGE_LABELS_MAX 65535
 
 /* One thread's drift since it last folded; guarded by its cache's lock. */
