@@ -250,10 +250,24 @@ static int resolve_one(struct superpage_batch *batch, size_t i, int pagemap)
 }
 
 /* With drop, pages that are none are given back; else they are an error. */
+/*
+ * Not even presence can be read.  A hugetlb page is a superpage by
+ * construction, a collapsed one by the word of MADV_COLLAPSE.
+ */
+static int hide_all(struct superpage_batch *batch)
+{
+	for (size_t i = 0; i < batch->n; i++)
+		batch->pages[i].frame = FRAME_HIDDEN;
+	return 0;
+}
+
 static int resolve(struct superpage_batch *batch, bool drop)
 {
 	int pagemap = contig_pagemap_open(0), result = 0;
 
+	/* A process that isn't dumpable: pagemap belongs to root. */
+	if (pagemap == -EACCES || pagemap == -EPERM)
+		return hide_all(batch);
 	if (pagemap < 0) {
 		contig_reason_set("/proc/self/pagemap: %s; mount /proc",
 				  strerror(-pagemap));

@@ -88,8 +88,10 @@ int contig_physmap_init(uint64_t end, enum contig_level level)
 		span = align_down(span / 2, GIGAPAGE_SIZE);
 	}
 	if (!contig_physmap.base) {
-		contig_reason_set("direct map: no %llu GiB of address space (ulimit -v?)",
-				  (unsigned long long)(align_up(end, GIGAPAGE_SIZE) >> GIGAPAGE_SHIFT));
+		contig_reason_set("direct map: no %llu GiB of address space (%s)",
+				  (unsigned long long)(align_up(end, GIGAPAGE_SIZE) >> GIGAPAGE_SHIFT),
+				  errno == EAGAIN ? "mlockall(MCL_FUTURE) and ulimit -l?"
+						  : "ulimit -v?");
 		return -ENOMEM;
 	}
 	err = make_tables(span);

@@ -29,6 +29,8 @@
  * each pay for a memfd and a ring; at most this many superpages. */
 #define GROWTH_DIVISOR 8
 #define GROWTH_MOST 32
+/* A page counted as free may be somebody else's before it is touched. */
+#define RACES_LOST 3
 #define NOWAIT_MOST 64 /* superpages M_NOWAIT looks at beyond its need */
 
 struct lock contig_reclaim_lock = LOCK_INITIALIZER(LOCK_RECLAIM);
@@ -143,6 +145,17 @@ static size_t first_step(const struct attempt *a, size_t need, size_t keep_most)
 	return step;
 }
 
+/* The first step of a pool tries again: others take beside us. */
+static size_t take_step(struct candidates *c, size_t want)
+{
+	unsigned int tries = c->n || c->source == CONTIG_SOURCE_THP ? 1 : RACES_LOST;
+	size_t got = 0;
+
+	while (!got && tries--)
+		got = contig_candidates_take(c, want);
+	return got;
+}
+
 static size_t take_from(const struct attempt *a)
 {
 	uint64_t size = a->source == CONTIG_SOURCE_1G ? GIGAPAGE_SIZE : SUPERPAGE_SIZE;
@@ -179,7 +192,7 @@ static size_t take_from(const struct attempt *a)
 	while (!found && c.n < most) {
 		size_t want = step < most - c.n ? step : most - c.n;
 
-		got = contig_candidates_take(&c, want);
+		got = take_step(&c, want);
 		if (!got)
 			break;
 		c.want.enough = 0;

@@ -135,6 +135,10 @@ static int make_group(struct contig_pool *pool, struct superpage_batch *batch, s
 /* Where a page goes: its physical address, or a made-up place. */
 static uint64_t page_place(const struct superpage *page, uint64_t page_size)
 {
+	if (page->frame == FRAME_HIDDEN && contig_physmap.level != CONTIG_LEVEL_HIDDEN) {
+		contig_reason_set("frames are hidden from this process (privileges dropped)");
+		return EXTENT_NONE;
+	}
 	if (page->frame == FRAME_HIDDEN) {
 		uint64_t place = contig_physmap_invent(page_size);
 
