@@ -10,6 +10,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
+/* How often a reclaim that met a request is repeated because others took what
+ * it brought. */
+#define STOLEN_MOST 8
+
 static void label_page(uint64_t frame, uint64_t npages, uint8_t state, uint8_t flags,
 		       uint16_t label)
 {
@@ -151,12 +155,16 @@ void *contig_block_alloc(const struct block_request *request, int *err)
 	}
 	if (frame == EXTENT_NONE && frames->nowait && contig_reclaim_nowait(pool, frames))
 		frame = take_reserve(request);
-	for (unsigned int pass = 0;
-	     frame == EXTENT_NONE && !frames->nowait && pass < BLOCK_ATTEMPTS - 1; pass++) {
+	for (unsigned int pass = 0, stolen = 0;
+	     frame == EXTENT_NONE && !frames->nowait && pass < BLOCK_ATTEMPTS - 1;) {
+		bool more = contig_reclaim(pool, frames, pass);
+
 		/* What came in, came for this request.  If nothing did, another
 		 * thread may have freed. */
-		frame = contig_reclaim(pool, frames, pass) ? take_reserve(request)
-							   : take_one(request);
+		frame = more ? take_reserve(request) : take_one(request);
+		/* What suited us suited another thread: not this pass's fault. */
+		if (!more || stolen++ == STOLEN_MOST)
+			pass++;
 	}
 	if (frame == EXTENT_NONE && !frames->nowait)
 		frame = take_reserve(request);
