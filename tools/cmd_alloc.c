@@ -412,10 +412,11 @@ int cmd_alloc(int argc, char **argv)
 	if (error)
 		status = report_refusal(e, error, n, input.count);
 	emit_blocks(e, blocks, n);
-	if (n && !blocks[0].frames.visible)
+	/* Not into a table cut to columns, which is for a program. */
+	if (n && !blocks[0].frames.visible && !input.output.columns)
 		emitter_line(e, "?: pagemap hides frame numbers from this process (needs "
 				"CAP_SYS_ADMIN)");
-	if (n && contig_level() == CONTIG_LEVEL_SIMULATED)
+	if (n && contig_level() == CONTIG_LEVEL_SIMULATED && !input.output.columns)
 		emitter_line(e, "A described machine (CONTIG_SIM): no device knows these "
 				"addresses.");
 	error = draw_all(e, &input, blocks, n);

@@ -154,14 +154,21 @@ static bool frames_are_hidden(void)
 	return hidden;
 }
 
+/* By --grow or by the environment. */
+static bool may_grow(void)
+{
+	struct contig_config config = {.struct_size = sizeof(config)};
+
+	contig_config_get(&config);
+	return config.grow == CONTIG_GROW_SYSTEM;
+}
+
 /* Whether a refusal was right, by what the tool itself can see. */
 static void judge_refusal(struct result *result, const struct tuple *tuple,
 			  const struct replay_input *input)
 {
-	struct contig_config config = {.struct_size = sizeof(config)};
 	const char *impossible = ram_impossible(&tuple->want);
 
-	contig_config_get(&config);
 	if (contig_level() == CONTIG_LEVEL_SIMULATED) {
 		result->outcome = result->error == ENOMEM ? NO_MEMORY : IMPOSSIBLE;
 		result->judged = "not at all: a described machine (CONTIG_SIM)";
@@ -180,7 +187,7 @@ static void judge_refusal(struct result *result, const struct tuple *tuple,
 	} else if (ram_available() < tuple->want.size + SUPERPAGE) {
 		result->outcome = NO_MEMORY;
 		result->judged = "less memory is available";
-	} else if (config.grow == CONTIG_GROW_SYSTEM && !geteuid() &&
+	} else if (may_grow() && !geteuid() &&
 		   ram_made_to_order(&tuple->want)) {
 		result->outcome = UNMET;
 		result->judged = "memory is available, and the pools may grow";
@@ -424,7 +431,7 @@ static int replay(struct emitter *e, const struct tuple_file *file,
 	emitter_table_end(e);
 	if (!emitter_is_json(e) && !input->output.columns && counts[MET] < file->n)
 		emit_reasons(e, file, results);
-	status = emit_summary(e, counts, file->n, input->grow == CONTIG_GROW_SYSTEM);
+	status = emit_summary(e, counts, file->n, may_grow());
 	for (size_t i = 0; i < file->n; i++) {
 		if (input->keep)
 			contigfree(results[i].va, file->tuples[i].want.size, M_DEVBUF);
