@@ -421,7 +421,7 @@ static void met(void)
 	static const unsigned long sizes[] = {1, 100, 4095, 4096, 4097, 8192, 12288, 65535, 65536,
 					      69632, 524288, 1048577, 2097152};
 	static const unsigned long alignments[] = {0, 1, 2, 512, 4096, 8192, 65536, 1 << 20, 2 << 20};
-	static const vm_paddr_t boundaries[] = {0, 4096, 8192, 65536, 1 << 20, 2 << 20, 1 << 30,
+	static const vm_paddr_t boundaries[] = {0, 4096, 8192, 16384, 65536, 1 << 20, 2 << 20, 1 << 30,
 						(vm_paddr_t)1 << 63};
 	void *kept[32] = {NULL};
 	unsigned int n = 0;
