@@ -145,23 +145,45 @@ uint64_t contig_pool_held(struct contig_pool *pool)
 	return held;
 }
 
-int contig_pool_add(struct contig_pool *pool, struct segment *segment, unsigned int i)
+/* Tables for all of a segment, so that nothing can fail after. */
+static int cover(struct contig_pool *pool, const struct segment *segment)
 {
 	struct extent_set **set = &pool->free[segment->node];
-	uint64_t frame = segment->places[i] >> FRAME_SHIFT;
-	uint64_t count = segment->page_size >> FRAME_SHIFT;
 	int err = 0;
 
-	contig_lock(&pool->lock);
 	if (!*set)
 		*set = contig_extent_set_create(contig_physmap.frames);
-	err = *set ? contig_extent_cover(*set, frame, count) : -ENOMEM;
+	if (!*set)
+		return -ENOMEM;
+	for (unsigned int i = 0; i < segment->n && !err; i++)
+		err = contig_extent_cover(*set, segment->places[i] >> FRAME_SHIFT,
+					  segment->page_size >> FRAME_SHIFT);
+	return err;
+}
+
+int contig_pool_add(struct contig_pool *pool, struct segment *segment)
+{
+	uint64_t size = segment->page_size;
+	int err;
+
+	contig_lock(&pool->lock);
+	err = cover(pool, segment);
+	for (unsigned int i = 0, run; !err && i < segment->n; i += run) {
+		uint64_t place = segment->places[i];
+
+		for (run = 1; i + run < segment->n && segment->places[i + run] == place + run * size;)
+			run++;
+		/* Published under the lock: a block is found only with its
+		 * record.  A run in one go: one way up the tree, not many. */
+		contig_physmap_publish(place, run * size, segment);
+		contig_extent_free(pool->free[segment->node], place >> FRAME_SHIFT,
+				   run * size >> FRAME_SHIFT);
+		pool->free_frames += run * size >> FRAME_SHIFT;
+		pool->held += run * size;
+	}
 	if (!err) {
-		/* Published under the lock: a block is found only with its record. */
-		contig_physmap_publish(segment->places[i], segment->page_size, segment);
-		contig_extent_free(*set, frame, count);
-		pool->free_frames += count;
-		pool->held += segment->page_size;
+		segment->next = pool->segments;
+		pool->segments = segment;
 	}
 	contig_unlock(&pool->lock);
 	return err;

@@ -66,8 +66,8 @@ void contig_pool_put(struct contig_pool *pool, uint64_t frame, uint64_t count);
  * as possibly dirty. */
 void contig_pool_zero(struct contig_pool *pool, uint64_t frame, uint64_t count);
 
-/* New frames of a segment; 0/-ENOMEM.  Called before they are published. */
-int contig_pool_add(struct contig_pool *pool, struct segment *segment, unsigned int i);
+/* Publish a segment and add its frames: all of it, or -ENOMEM and nothing. */
+int contig_pool_add(struct contig_pool *pool, struct segment *segment);
 
 /* Bytes of superpages that the pool holds. */
 uint64_t contig_pool_held(struct contig_pool *pool);

@@ -228,26 +228,14 @@ static unsigned int map_group(struct contig_pool *pool, struct superpage_batch *
 /* Hand a mapped segment to its pool. */
 static size_t publish(struct contig_pool *pool, struct segment *segment)
 {
-	unsigned int n = segment->n;
-
-	for (unsigned int i = 0; i < n; i++) {
-		if (contig_pool_add(pool, segment, i) < 0) {
-			contig_superpage_release(place_address(segment->places[i]),
-						 segment->page_size, 1, segment->shared);
-			forget_place(segment->places[i], segment->page_size);
-			memmove(&segment->places[i], &segment->places[i + 1],
-				(n - i - 1) * sizeof(segment->places[0]));
-			segment->n = --n;
-			i--;
-		}
+	if (!contig_pool_add(pool, segment))
+		return segment->n;
+	for (unsigned int i = segment->n; i > 0; i--) {
+		contig_superpage_release(place_address(segment->places[i - 1]),
+					 segment->page_size, 1, segment->shared);
+		forget_place(segment->places[i - 1], segment->page_size);
 	}
-	if (!n)
-		return 0;
-	contig_lock(&pool->lock);
-	segment->next = pool->segments;
-	pool->segments = segment;
-	contig_unlock(&pool->lock);
-	return n;
+	return 0;
 }
 
 size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch *batch,
