@@ -92,8 +92,17 @@ GUARD_CODE static long write_number(int fd, int64_t value)
 
 GUARD_CODE static int64_t persistent(int nr_fd, int surplus_fd)
 {
-	int64_t total = read_number(nr_fd), surplus = read_number(surplus_fd);
+	int64_t total = read_number(nr_fd), surplus = 0, again;
 
+	/* Two files: a surplus page that goes between the two readings would
+	 * look like a persistent one, and stay. */
+	for (int i = 0; i < PERSISTENT_TRIES; i++) {
+		surplus = read_number(surplus_fd);
+		again = read_number(nr_fd);
+		if (total < 0 || surplus < 0 || again == total)
+			break;
+		total = again;
+	}
 	if (total < 0)
 		return total;
 	if (surplus < 0)

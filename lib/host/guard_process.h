@@ -51,6 +51,9 @@ struct guard_message {
 	uint32_t op, index;
 };
 
+/* How often total and surplus are read until they belong together. */
+#define PERSISTENT_TRIES 64
+
 /* One consistent state of a pool, in persistent pages. */
 struct guard_record {
 	int64_t ours;       /* net change by this guard that is complete */

@@ -175,9 +175,16 @@ static int guarded_pool(struct hugetlb_guard *g, uint64_t size, int node, struct
 
 static int persistent_now(uint64_t size, int node, int64_t *out)
 {
-	struct hugetlb_counts counts;
+	struct hugetlb_counts counts, again;
 	int err = contig_hugetlb_counts(size, node, &counts);
 
+	/* As in the guard: the counters of one moment. */
+	for (int i = 0; !err && i < PERSISTENT_TRIES; i++) {
+		err = contig_hugetlb_counts(size, node, &again);
+		if (again.total == counts.total && again.surplus == counts.surplus)
+			break;
+		counts = again;
+	}
 	if (!err && (counts.total > INT64_MAX || counts.surplus > INT64_MAX))
 		err = -ERANGE;
 	if (!err)
