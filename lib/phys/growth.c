@@ -205,8 +205,9 @@ static bool grow_1g(struct growth *growth, const struct frame_request *request, 
 		snprintf(growth->why, sizeof(growth->why), "no 1 GiB pages on this machine");
 		return false;
 	}
-	/* What a demoted page can't hold is for the way that keeps it whole. */
-	if (demote != (request->run.count <= GIGAPAGE_SIZE >> FRAME_SHIFT))
+	/* What a demoted page can't hold is for the way that keeps it whole;
+	 * that one also serves where 2 MiB pages may not be used. */
+	if (demote && request->run.count > GIGA_FRAMES)
 		return false;
 	if (!contig_reach_giga(request)) {
 		snprintf(growth->why, sizeof(growth->why),
