@@ -69,14 +69,15 @@ void fail_at(const char *file, int line, const char *format, ...)
 	_exit(1);
 }
 
-void require_failed(const char *file, int line, const char *condition, const char *format, ...)
+void require_failed(const char *file, int line, const char *condition, const char *format,
+		    ...)
 {
 	char where[256];
 	const char *base = strrchr(file, '/');
 	va_list ap;
 
-	snprintf(where, sizeof(where), "    %s:%d: not (%s): ", base ? base + 1 : file, line,
-		 condition);
+	snprintf(where, sizeof(where), "    %s:%d: not (%s): ", base ? base + 1 : file,
+		 line, condition);
 	va_start(ap, format);
 	print_line(where, format, ap);
 	va_end(ap);
@@ -199,9 +200,9 @@ struct gather {
 static bool gather_some(struct gather *from)
 {
 	char rest[4096];
-	ssize_t n = from->used + 1 < from->size
-			    ? read(from->fd, from->to + from->used, from->size - 1 - from->used)
-			    : read(from->fd, rest, sizeof(rest));
+	ssize_t n = from->used + 1 < from->size ? read(from->fd, from->to + from->used,
+						       from->size - 1 - from->used)
+						: read(from->fd, rest, sizeof(rest));
 
 	if (n <= 0)
 		return false;
@@ -241,16 +242,19 @@ void collect_child(void (*fn)(void *arg), void *arg, struct outcome *out)
 	gathers[0] = (struct gather){out_pipe[0], out->out, sizeof(out->out), 0};
 	gathers[1] = (struct gather){err_pipe[0], out->err, sizeof(out->err), 0};
 	for (int open_pipes = 2; open_pipes;) {
-		struct pollfd wait[2] = {{gathers[0].fd, POLLIN, 0}, {gathers[1].fd, POLLIN, 0}};
+		struct pollfd wait[2] = {{gathers[0].fd, POLLIN, 0},
+					 {gathers[1].fd, POLLIN, 0}};
 
 		/* A process left behind may keep the pipes open. */
-		if (poll(wait, 2, 200) == 0 && (probe_ms() > end || !waitpid(child, NULL, WNOHANG))) {
+		if (poll(wait, 2, 200) == 0 &&
+		    (probe_ms() > end || !waitpid(child, NULL, WNOHANG))) {
 			if (probe_ms() > end)
 				break;
 			continue;
 		}
 		for (int i = 0; i < 2; i++) {
-			if (gathers[i].fd >= 0 && wait[i].revents && !gather_some(&gathers[i])) {
+			if (gathers[i].fd >= 0 && wait[i].revents &&
+			    !gather_some(&gathers[i])) {
 				close(gathers[i].fd);
 				gathers[i].fd = -1;
 				open_pipes--;
@@ -298,7 +302,8 @@ static void set_environment(const char *text)
 	char copy[512], *save = NULL;
 
 	snprintf(copy, sizeof(copy), "%s", text ? text : "");
-	for (char *word = strtok_r(copy, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+	for (char *word = strtok_r(copy, " ", &save); word;
+	     word = strtok_r(NULL, " ", &save)) {
 		char *equals = strchr(word, '=');
 
 		*equals = '\0';
@@ -370,6 +375,15 @@ static bool leaves_nobody(void)
 	return false;
 }
 
+/* Who can't change the pool is content with more. */
+static bool pool_fits(long pages)
+{
+	if (!hugepool_may_change())
+		return hugepool_usable(POOL_2M) == pages ||
+		       (pages && hugepool_usable(POOL_2M) > pages);
+	return hugepool_set_usable(POOL_2M, pages);
+}
+
 static bool unfit(const struct test_case *one, const char **why)
 {
 	static char text[96];
@@ -381,11 +395,12 @@ static bool unfit(const struct test_case *one, const char **why)
 		*why = "needs to see frames (CAP_SYS_ADMIN)";
 	else if (one->flags & CASE_NO_SANITIZER && under_sanitizer())
 		*why = "not under a sanitizer";
-	else if (one->pool != POOL_ANY && !hugepool_set_usable(POOL_2M, one->pool) &&
+	else if (one->pool != POOL_ANY && !pool_fits(one->pool) &&
 		 !(one->flags & CASE_MAY_TRY)) {
-		snprintf(text, sizeof(text), "needs %ld free superpages, has %ld (%s)", one->pool,
-			 hugepool_usable(POOL_2M),
-			 hugepool_may_change() ? "the kernel has no more" : "root could change it");
+		snprintf(text, sizeof(text), "needs %ld free superpages, has %ld (%s)",
+			 one->pool, hugepool_usable(POOL_2M),
+			 hugepool_may_change() ? "the kernel has no more"
+					       : "root could change it");
 		*why = text;
 	}
 	return *why;
@@ -396,8 +411,9 @@ static void show_errors(int fd)
 {
 	char text[4096];
 	off_t size = lseek(fd, 0, SEEK_END);
-	ssize_t n = pread(fd, text, sizeof(text) - 1,
-			  size > (off_t)sizeof(text) - 1 ? size - (off_t)sizeof(text) + 1 : 0);
+	ssize_t n =
+	    pread(fd, text, sizeof(text) - 1,
+		  size > (off_t)sizeof(text) - 1 ? size - (off_t)sizeof(text) + 1 : 0);
 
 	if (n > 0) {
 		text[n] = '\0';
@@ -409,7 +425,8 @@ static void show_errors(int fd)
 static int run_one(const struct test_case *one)
 {
 	struct pool_state before[POOLS];
-	double start = probe_ms(), limit = one->flags & CASE_SLOW ? CASE_SLOW_MS : CASE_MS;
+	double start = probe_ms(),
+	       limit = one->flags & CASE_SLOW ? CASE_SLOW_MS : CASE_MS;
 	struct outcome out = {.status = -1};
 	const char *why;
 	bool clean = true;
@@ -434,7 +451,8 @@ static int run_one(const struct test_case *one)
 	if (!child)
 		run_in_child(one, err_fd);
 	if (!wait_until(child, start + limit, &out)) {
-		printf("      %s: still running after %.0f s; ended\n", one->name, limit / 1e3);
+		printf("      %s: still running after %.0f s; ended\n", one->name,
+		       limit / 1e3);
 		kill(-child, SIGKILL);
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);
@@ -448,7 +466,8 @@ static int run_one(const struct test_case *one)
 		/* Superpages that were free in a block of memory went with it;
 		 * others are still on their way back. */
 		probe_sleep_ms(100);
-		hugepool_set_usable(POOL_2M, before[POOL_2M].free - before[POOL_2M].reserved);
+		hugepool_set_usable(POOL_2M,
+				    before[POOL_2M].free - before[POOL_2M].reserved);
 	}
 	for (int pool = 0; pool < POOLS; pool++) {
 		if (before[pool].nr >= 0 && !hugepool_becomes(pool, &before[pool])) {
@@ -522,7 +541,8 @@ int run_cases(const struct test_case *cases, size_t n, int argc, char **argv)
 		failed++;
 	printf("%u passed, %u failed, %u skipped\n", passed, failed, skipped);
 	if (failed || !(passed + skipped) ||
-	    (skipped && getenv("CONTIG_TEST_NOSKIP") && strcmp(getenv("CONTIG_TEST_NOSKIP"), "0")))
+	    (skipped && getenv("CONTIG_TEST_NOSKIP") &&
+	     strcmp(getenv("CONTIG_TEST_NOSKIP"), "0")))
 		return 1;
 	return skipped ? EXIT_SKIP : 0;
 }

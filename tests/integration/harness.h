@@ -23,13 +23,13 @@
 #define POOL_ANY (-1L)
 
 enum case_flag {
-	CASE_ROOT = 1,      /* root only: else skipped */
-	CASE_SEES = 2,      /* needs to see frames */
-	CASE_HELPER = 4,    /* not a case: run by run_self() only */
-	CASE_SLOW = 8,      /* 120 s instead of 30 */
-	CASE_MAY_TRY = 16,  /* a pool that can't be had is no reason to skip */
+	CASE_ROOT = 1,          /* root only: else skipped */
+	CASE_SEES = 2,          /* needs to see frames */
+	CASE_HELPER = 4,        /* not a case: run by run_self() only */
+	CASE_SLOW = 8,          /* 120 s instead of 30 */
+	CASE_MAY_TRY = 16,      /* a pool that can't be had is no reason to skip */
 	CASE_NO_SANITIZER = 32, /* what it does is beyond the sanitizers */
-	CASE_ATTACKS = 64 /* probe_attack(): free superpages may get lost */
+	CASE_ATTACKS = 64       /* probe_attack(): free superpages may get lost */
 };
 
 struct test_case {
@@ -46,15 +46,16 @@ int run_cases(const struct test_case *cases, size_t n, int argc, char **argv);
 
 /* In a case, or any process or thread of it. */
 __attribute__((noreturn, format(printf, 3, 4))) void fail_at(const char *file, int line,
-							      const char *format, ...);
+							     const char *format, ...);
 __attribute__((noreturn, format(printf, 4, 5))) void
-require_failed(const char *file, int line, const char *condition, const char *format, ...);
+require_failed(const char *file, int line, const char *condition, const char *format,
+	       ...);
 __attribute__((noreturn, format(printf, 1, 2))) void skip(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void note(const char *format, ...);
 #define fail(...) fail_at(__FILE__, __LINE__, __VA_ARGS__)
-#define require(condition, ...)                                              \
-	do {                                                                 \
-		if (!(condition))                                            \
+#define require(condition, ...)                                                      \
+	do {                                                                         \
+		if (!(condition))                                                    \
 			require_failed(__FILE__, __LINE__, #condition, __VA_ARGS__); \
 	} while (0)
 

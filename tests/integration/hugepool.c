@@ -18,8 +18,8 @@
 #define PATIENCE_MS 2000
 
 static const char *const directories[POOLS] = {
-	"/sys/kernel/mm/hugepages/hugepages-2048kB",
-	"/sys/kernel/mm/hugepages/hugepages-1048576kB",
+    "/sys/kernel/mm/hugepages/hugepages-2048kB",
+    "/sys/kernel/mm/hugepages/hugepages-1048576kB",
 };
 
 /* Shared with the guardian. */
@@ -28,7 +28,7 @@ static struct record {
 	bool changed[POOLS], changed_overcommit[POOLS];
 	struct pool_state before[POOLS];
 	long offline; /* block of memory that was taken offline; -1 */
-} *record;
+} * record;
 
 long hugepool_value(int pool, const char *file)
 {
@@ -110,7 +110,8 @@ bool hugepool_restore(void)
 				break;
 			if (probe_ms() > end) {
 				fprintf(stderr,
-					"hugepool: nr %ld, surplus %ld, overcommit %ld; before the test %ld, %ld and %ld\n",
+					"hugepool: nr %ld, surplus %ld, overcommit %ld; "
+					"before the test %ld, %ld and %ld\n",
 					now.nr, now.surplus, now.overcommit, before->nr,
 					before->surplus, before->overcommit);
 				same = false;
@@ -155,8 +156,8 @@ void hugepool_open(void)
 	int owner;
 	pid_t child;
 
-	record = mmap(NULL, sizeof(*record), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
-		      -1, 0);
+	record = mmap(NULL, sizeof(*record), PROT_READ | PROT_WRITE,
+		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (record == MAP_FAILED) {
 		perror("hugepool");
 		exit(99);
@@ -208,6 +209,20 @@ bool hugepool_set_usable(int pool, long pages)
 	return false;
 }
 
+bool hugepool_add_run(void)
+{
+	long giga = hugepool_value(POOL_1G, "nr_hugepages");
+	long before = hugepool_value(POOL_2M, "nr_hugepages");
+
+	if (giga < 0 || !hugepool_may_change())
+		return false;
+	record->changed[POOL_1G] = record->changed[POOL_2M] = true;
+	set(POOL_1G, "nr_hugepages", giga + 1);
+	set(POOL_1G, "demote", 1);
+	set(POOL_1G, "nr_hugepages", giga);
+	return hugepool_value(POOL_2M, "nr_hugepages") == before + 512;
+}
+
 bool hugepool_set_overcommit(int pool, long pages)
 {
 	if (hugepool_value(pool, "nr_overcommit_hugepages") == pages)
@@ -232,7 +247,8 @@ bool hugepool_becomes(int pool, const struct pool_state *want)
 			break;
 	}
 	fprintf(stderr,
-		"hugepool: nr %ld overcommit %ld surplus %ld free %ld reserved %ld; expected %ld %ld %ld %ld %ld\n",
+		"hugepool: nr %ld overcommit %ld surplus %ld free %ld reserved %ld; "
+		"expected %ld %ld %ld %ld %ld\n",
 		now.nr, now.overcommit, now.surplus, now.free, now.reserved, want->nr,
 		want->overcommit, want->surplus, want->free, want->reserved);
 	return false;

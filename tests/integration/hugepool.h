@@ -37,6 +37,10 @@ long hugepool_usable(int pool);
 bool hugepool_set_usable(int pool, long pages);
 bool hugepool_set_overcommit(int pool, long pages);
 
+/* 512 superpages more that are one run: a 1 GiB page, demoted.  False: none
+ * to be had. */
+bool hugepool_add_run(void);
+
 /* Whether a pool is in the given state within two seconds: pinned pages come
  * back some 50 ms after their process. */
 bool hugepool_becomes(int pool, const struct pool_state *want);

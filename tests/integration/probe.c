@@ -161,7 +161,8 @@ size_t probe_ram(struct probe_range *out, size_t most)
 	while (n < most && fgets(line, sizeof(line), f)) {
 		uint64_t start, last;
 
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " : System RAM", &start, &last) == 2 &&
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " : System RAM", &start, &last) ==
+			2 &&
 		    strstr(line, "System RAM") && last)
 			out[n++] = (struct probe_range){start, last + 1};
 	}
@@ -196,7 +197,8 @@ uint64_t probe_random(uint64_t *state)
 static long block_bytes(void)
 {
 	char text[32] = "";
-	int fd = open("/sys/devices/system/memory/block_size_bytes", O_RDONLY | O_CLOEXEC);
+	int fd =
+	    open("/sys/devices/system/memory/block_size_bytes", O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 
 	if (fd >= 0)
@@ -206,7 +208,8 @@ static long block_bytes(void)
 
 bool probe_can_attack(void)
 {
-	return block_bytes() > 0 && !access("/sys/devices/system/memory/memory1/state", W_OK);
+	return block_bytes() > 0 &&
+	       !access("/sys/devices/system/memory/memory1/state", W_OK);
 }
 
 static void on_alarm(int signal_number)
@@ -218,7 +221,8 @@ enum attack probe_attack(uint64_t address)
 {
 	struct sigaction action = {.sa_handler = on_alarm}, before;
 	/* Again and again: one alarm could come before the write. */
-	struct itimerval soon = {{0, 50000}, {0, ATTACK_MS * 1000}}, never = {{0, 0}, {0, 0}};
+	struct itimerval soon = {{0, 50000}, {0, ATTACK_MS * 1000}},
+			 never = {{0, 0}, {0, 0}};
 	long block = (long)(address / (uint64_t)block_bytes());
 	int err;
 
@@ -233,7 +237,8 @@ enum attack probe_attack(uint64_t address)
 		return ATTACK_UNTOLD;
 	err = memory_block_set(block, "online");
 	if (err) {
-		fprintf(stderr, "memory block %ld doesn't come back: %s\n", block, strerror(-err));
+		fprintf(stderr, "memory block %ld doesn't come back: %s\n", block,
+			strerror(-err));
 		abort();
 	}
 	return ATTACK_MOVED;

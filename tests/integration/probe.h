@@ -36,11 +36,11 @@ bool probe_sees(void);
  * when frames are hidden or absent. */
 int probe_run(const void *va, size_t len, uint64_t *first);
 
-long probe_number(const char *path);                       /* -1: unreadable */
-int probe_write(const char *path, long value);             /* 0/-errno */
-int probe_write_text(const char *path, const char *text);  /* 0/-errno */
-long probe_meminfo(const char *field);                     /* KiB */
-long probe_status(const char *field);                      /* of /proc/self/status */
+long probe_number(const char *path);                      /* -1: unreadable */
+int probe_write(const char *path, long value);            /* 0/-errno */
+int probe_write_text(const char *path, const char *text); /* 0/-errno */
+long probe_meminfo(const char *field);                    /* KiB */
+long probe_status(const char *field);                     /* of /proc/self/status */
 
 /* Physical ranges that /proc/iomem calls System RAM; 0 when it won't tell. */
 struct probe_range {

@@ -56,21 +56,22 @@ static void bad_arguments(unsigned int *seen)
 		vm_paddr_t boundary;
 		const char *text;
 	} bad[] = {
-		{0, 0, 0, "size"},
-		{4096, 3, 0, "alignment"},
-		{4096, 4097, 0, "alignment"},
-		{4096, 0x1800, 0, "alignment"},
-		{4096, ~0UL, 0, "alignment"},
-		{4096, 0, 3, "boundary"},
-		{4096, 0, 0x3000, "boundary"},
-		{4096, 4096, ~(vm_paddr_t)0, "boundary"},
-		{0, 3, 3, "size"},
+	    {0, 0, 0, "size"},
+	    {4096, 3, 0, "alignment"},
+	    {4096, 4097, 0, "alignment"},
+	    {4096, 0x1800, 0, "alignment"},
+	    {4096, ~0UL, 0, "alignment"},
+	    {4096, 0, 3, "boundary"},
+	    {4096, 0, 0x3000, "boundary"},
+	    {4096, 4096, ~(vm_paddr_t)0, "boundary"},
+	    {0, 3, 3, "size"},
 	};
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		for (int flags = 0; flags < 3; flags++) {
-			void *va = contigmalloc(bad[i].size, M_TEMP, flags, 0, ~(vm_paddr_t)0,
-						bad[i].alignment, bad[i].boundary);
+			void *va =
+			    contigmalloc(bad[i].size, M_TEMP, flags, 0, ~(vm_paddr_t)0,
+					 bad[i].alignment, bad[i].boundary);
 
 			require(!va, "bad arguments %zu gave %p", i, va);
 			expect_panic(seen, "contigmalloc(", bad[i].text);
@@ -92,13 +93,22 @@ static void free_sized(void *va)
 
 static void bad_frees(free_function release, const char *name, unsigned int *seen)
 {
-	char *one = block(4 * PAGE), *large = block(64 * PAGE), here, given[32], start[32];
-	char *heap = malloc(100), *unmapped = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS,
-						   -1, 0);
+	char *one = block(4 * PAGE), *large = block(64 * PAGE), here, given[32],
+	     start[32];
+	char *heap = malloc(100),
+	     *unmapped = mmap(NULL, PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	void *const foreign[] = {
-		&here, heap, unmapped, (void *)PAGE, (void *)1, (void *)-1, (void *)-(intptr_t)PAGE,
-		(void *)&bad_frees, (void *)(uintptr_t)0x7ffffffff000,
-		(void *)((uintptr_t)1 << 63), heap - (uintptr_t)heap % PAGE,
+	    &here,
+	    heap,
+	    unmapped,
+	    (void *)PAGE,
+	    (void *)1,
+	    (void *)-1,
+	    (void *)-(intptr_t)PAGE,
+	    (void *)&bad_frees,
+	    (void *)(uintptr_t)0x7ffffffff000,
+	    (void *)((uintptr_t)1 << 63),
+	    heap - (uintptr_t)heap % PAGE,
 	};
 
 	munmap(unmapped, PAGE);
@@ -108,7 +118,8 @@ static void bad_frees(free_function release, const char *name, unsigned int *see
 		expect_panic(seen, name, given);
 	}
 	/* Interior: pages and bytes; the message has both addresses. */
-	for (size_t offset = 1; offset < 64 * PAGE; offset += offset < PAGE ? 777 : 3 * PAGE) {
+	for (size_t offset = 1; offset < 64 * PAGE;
+	     offset += offset < PAGE ? 777 : 3 * PAGE) {
 		release(large + offset);
 		address_text(given, sizeof(given), large + offset);
 		address_text(start, sizeof(start), large);
@@ -116,7 +127,8 @@ static void bad_frees(free_function release, const char *name, unsigned int *see
 	}
 	memset(large, 0x5a, 64 * PAGE);
 	release(one);
-	require(panics == *seen || release == free_sized, "a good free panicked: %s", panic_text);
+	require(panics == *seen || release == free_sized, "a good free panicked: %s",
+		panic_text);
 	*seen = panics;
 	release(one); /* a cached block */
 	address_text(given, sizeof(given), one);
@@ -157,7 +169,8 @@ static void free_before_use(void)
 	require(!contig_usable_size(NULL) && errno == EINVAL, "errno %d", errno);
 	require(!contig_trim(), "trimmed something");
 	require(contig_type_stats_get(0, &(struct contig_type_stats){.inuse = 0}) == -1 &&
-			errno == ENOENT, "errno %d", errno);
+		    errno == ENOENT,
+		"errno %d", errno);
 }
 
 static void panic_handler(void)
@@ -168,11 +181,14 @@ static void panic_handler(void)
 	bad_arguments(&seen);
 	bad_frees(free_sized, "contigfree(", &seen);
 	bad_frees(contig_free, "contig_free(", &seen);
-	require(!contigmalloc_domainset(PAGE, M_TEMP, NULL, M_WAITOK, ANY), "no set, but a block");
+	require(!contigmalloc_domainset(PAGE, M_TEMP, NULL, M_WAITOK, ANY),
+		"no set, but a block");
 	expect_panic(&seen, "contigmalloc_domainset", "domain set");
-	require(!contigmalloc_domainset(0, M_TEMP, DOMAINSET_RR(), M_WAITOK, ANY), "size 0");
+	require(!contigmalloc_domainset(0, M_TEMP, DOMAINSET_RR(), M_WAITOK, ANY),
+		"size 0");
 	expect_panic(&seen, "contigmalloc_domainset(", "size");
-	require(!contig_pool_malloc(NULL, PAGE, M_TEMP, M_WAITOK, 0, 1 << 20, 3, 0), "alignment 3");
+	require(!contig_pool_malloc(NULL, PAGE, M_TEMP, M_WAITOK, 0, 1 << 20, 3, 0),
+		"alignment 3");
 	expect_panic(&seen, "contig_pool_malloc(", "alignment");
 	/* No lock was left held. */
 	contig_free(block(PAGE));
@@ -185,7 +201,8 @@ static void panic_errno(void)
 {
 	char here;
 
-	require(!contigmalloc(0, M_TEMP, M_WAITOK, ANY) && errno == EINVAL, "errno %d", errno);
+	require(!contigmalloc(0, M_TEMP, M_WAITOK, ANY) && errno == EINVAL, "errno %d",
+		errno);
 	require(strstr(contig_strreason(), "size"), "reason '%s'", contig_strreason());
 	errno = 0;
 	contig_free(&here);
@@ -208,7 +225,8 @@ static void panic_errno_configured(void)
 	contig_config_get(&config);
 	config.panic_errno = 1;
 	require(!contig_configure(&config), "%s", contig_strreason());
-	require(!contigmalloc(PAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, 24, 0) && errno == EINVAL,
+	require(!contigmalloc(PAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, 24, 0) &&
+		    errno == EINVAL,
 		"errno %d", errno);
 }
 
@@ -252,7 +270,10 @@ static void abort_by_foreign_free(void *arg)
 static void panic_aborts(void)
 {
 	static void (*const ways[])(void *arg) = {
-		abort_by_size, abort_by_double_free, abort_by_interior_free, abort_by_foreign_free,
+	    abort_by_size,
+	    abort_by_double_free,
+	    abort_by_interior_free,
+	    abort_by_foreign_free,
 	};
 	static struct outcome out;
 
@@ -260,13 +281,15 @@ static void panic_aborts(void)
 		char first[32] = "", second[32] = "";
 
 		collect_child(ways[i], NULL, &out);
-		require(out.signal == SIGABRT, "way %zu: signal %d status %d: %s", i, out.signal,
-			out.status, out.err);
-		require(lines(out.err) == 1, "way %zu: %u lines: %s", i, lines(out.err), out.err);
+		require(out.signal == SIGABRT, "way %zu: signal %d status %d: %s", i,
+			out.signal, out.status, out.err);
+		require(lines(out.err) == 1, "way %zu: %u lines: %s", i, lines(out.err),
+			out.err);
 		require(strstr(out.err, "panic"), "way %zu: %s", i, out.err);
 		if (sscanf(out.out, "%31s %31s", first, second) == 2) {
 			require(strstr(out.err, first), "'%s' lacks %s", out.err, first);
-			require(strstr(out.err, second), "'%s' lacks %s", out.err, second);
+			require(strstr(out.err, second), "'%s' lacks %s", out.err,
+				second);
 		}
 	}
 }
@@ -292,7 +315,8 @@ static void size_mismatch(void)
 	require(!out.status, "status %d signal %d", out.status, out.signal);
 	require(lines(out.err) == 1, "%u lines: %s", lines(out.err), out.err);
 	require(strstr(out.err, "contigfree(") && strstr(out.err, "12288") &&
-			strstr(out.err, "16384"), "%s", out.err);
+		    strstr(out.err, "16384"),
+		"%s", out.err);
 }
 
 /* --- constraints -------------------------------------------------------- */
@@ -313,17 +337,20 @@ static void expect_impossible(const struct request *r, int expected)
 		void *va;
 
 		errno = 0;
-		va = contigmalloc(r->size, M_TEMP, i % 2 ? M_WAITOK : M_NOWAIT, r->low, r->high,
-				  r->alignment, r->boundary);
+		va = contigmalloc(r->size, M_TEMP, i % 2 ? M_WAITOK : M_NOWAIT, r->low,
+				  r->high, r->alignment, r->boundary);
 		took = probe_ms() - start;
 		best = took < best ? took : best;
-		require(!va, "size 0x%lx low 0x%" PRIx64 " high 0x%" PRIx64
-			" alignment 0x%lx boundary 0x%" PRIx64 " was met", r->size, r->low, r->high,
-			r->alignment, r->boundary);
-		require(errno == expected || (expected == ERANGE && errno == EPERM && !probe_sees()),
+		require(!va,
 			"size 0x%lx low 0x%" PRIx64 " high 0x%" PRIx64
-			" alignment 0x%lx boundary 0x%" PRIx64 ": errno %d (%s)", r->size, r->low,
-			r->high, r->alignment, r->boundary, errno, contig_strreason());
+			" alignment 0x%lx boundary 0x%" PRIx64 " was met",
+			r->size, r->low, r->high, r->alignment, r->boundary);
+		require(errno == expected ||
+			    (expected == ERANGE && errno == EPERM && !probe_sees()),
+			"size 0x%lx low 0x%" PRIx64 " high 0x%" PRIx64
+			" alignment 0x%lx boundary 0x%" PRIx64 ": errno %d (%s)",
+			r->size, r->low, r->high, r->alignment, r->boundary, errno,
+			contig_strreason());
 		require(*contig_strreason(), "no reason");
 	}
 	if (!under_sanitizer())
@@ -334,37 +361,37 @@ static void impossible(void)
 {
 	const vm_paddr_t end = ~(vm_paddr_t)0;
 	static const struct request requests[] = {
-		/* boundary below the size */
-		{4097, 0, ~(vm_paddr_t)0, 0, 4096},
-		{65536, 0, ~(vm_paddr_t)0, 0, 32768},
-		{1, 0, ~(vm_paddr_t)0, 0, 1},
-		{1, 0, ~(vm_paddr_t)0, 0, 2048},
-		{3UL << 20, 0, ~(vm_paddr_t)0, 0, 2 << 20},
-		/* no window */
-		{4096, 0, 0, 0, 0},
-		{4096, 4096, 4096, 0, 0},
-		{4096, ~(vm_paddr_t)0, 0, 0, 0},
-		{4096, 1 << 30, 1 << 29, 0, 0},
-		{4096, 4096, 8191, 0, 0},
-		{4096, 4097, 8192 + 4095, 0, 0},
-		{8192, 1 << 20, (1 << 20) + 8191, 0, 0},
-		/* overflow near 2^64 */
-		{~0UL, 0, ~(vm_paddr_t)0, 0, 0},
-		{~0UL - 4095, 0, ~(vm_paddr_t)0, 0, 0},
-		{~0UL - 4096, 0, ~(vm_paddr_t)0, 0, 0},
-		{~0UL - 8191, 4096, ~(vm_paddr_t)0, 0, 0},
-		{1UL << 63, 0, ~(vm_paddr_t)0, 0, 0},
-		{1UL << 63, 1UL << 63, ~(vm_paddr_t)0, 1UL << 63, 1UL << 63},
-		{4096, ~(vm_paddr_t)0 - 4095, ~(vm_paddr_t)0, 0, 0},
-		{4096, ~(vm_paddr_t)0 - 4096, ~(vm_paddr_t)0, 0, 0},
-		{4096, ~(vm_paddr_t)0 - 8191, ~(vm_paddr_t)0, 0, 0},
-		{4096, ~(vm_paddr_t)0 - 1, ~(vm_paddr_t)0, 0, 0},
-		{8192, ~(vm_paddr_t)0 - 4095, ~(vm_paddr_t)0, 1UL << 63, 1UL << 63},
-		{4096, 1UL << 62, ~(vm_paddr_t)0, 1UL << 62, 0},
-		{4096, 1, ~(vm_paddr_t)0, 1UL << 63, 0},
-		{4096, 1UL << 52, 1UL << 53, 0, 0},
-		{1UL << 50, 0, ~(vm_paddr_t)0, 0, 0},
-		{1UL << 32 | 1UL << 52, 0, ~(vm_paddr_t)0, 0, 1UL << 63},
+	    /* boundary below the size */
+	    {4097, 0, ~(vm_paddr_t)0, 0, 4096},
+	    {65536, 0, ~(vm_paddr_t)0, 0, 32768},
+	    {1, 0, ~(vm_paddr_t)0, 0, 1},
+	    {1, 0, ~(vm_paddr_t)0, 0, 2048},
+	    {3UL << 20, 0, ~(vm_paddr_t)0, 0, 2 << 20},
+	    /* no window */
+	    {4096, 0, 0, 0, 0},
+	    {4096, 4096, 4096, 0, 0},
+	    {4096, ~(vm_paddr_t)0, 0, 0, 0},
+	    {4096, 1 << 30, 1 << 29, 0, 0},
+	    {4096, 4096, 8191, 0, 0},
+	    {4096, 4097, 8192 + 4095, 0, 0},
+	    {8192, 1 << 20, (1 << 20) + 8191, 0, 0},
+	    /* overflow near 2^64 */
+	    {~0UL, 0, ~(vm_paddr_t)0, 0, 0},
+	    {~0UL - 4095, 0, ~(vm_paddr_t)0, 0, 0},
+	    {~0UL - 4096, 0, ~(vm_paddr_t)0, 0, 0},
+	    {~0UL - 8191, 4096, ~(vm_paddr_t)0, 0, 0},
+	    {1UL << 63, 0, ~(vm_paddr_t)0, 0, 0},
+	    {1UL << 63, 1UL << 63, ~(vm_paddr_t)0, 1UL << 63, 1UL << 63},
+	    {4096, ~(vm_paddr_t)0 - 4095, ~(vm_paddr_t)0, 0, 0},
+	    {4096, ~(vm_paddr_t)0 - 4096, ~(vm_paddr_t)0, 0, 0},
+	    {4096, ~(vm_paddr_t)0 - 8191, ~(vm_paddr_t)0, 0, 0},
+	    {4096, ~(vm_paddr_t)0 - 1, ~(vm_paddr_t)0, 0, 0},
+	    {8192, ~(vm_paddr_t)0 - 4095, ~(vm_paddr_t)0, 1UL << 63, 1UL << 63},
+	    {4096, 1UL << 62, ~(vm_paddr_t)0, 1UL << 62, 0},
+	    {4096, 1, ~(vm_paddr_t)0, 1UL << 63, 0},
+	    {4096, 1UL << 52, 1UL << 53, 0, 0},
+	    {1UL << 50, 0, ~(vm_paddr_t)0, 0, 0},
+	    {1UL << 32 | 1UL << 52, 0, ~(vm_paddr_t)0, 0, 1UL << 63},
 	};
 	struct probe_range ram[64];
 	size_t n = probe_ram(ram, 64);
@@ -381,14 +408,17 @@ static void impossible(void)
 		if (start >= stop)
 			continue;
 		expect_impossible(&(struct request){PAGE, start, stop, 0, 0}, ERANGE);
-		expect_impossible(&(struct request){1, start, stop, PAGE, 1UL << 40}, ERANGE);
+		expect_impossible(&(struct request){1, start, stop, PAGE, 1UL << 40},
+				  ERANGE);
 	}
 	if (n) {
 		uint64_t last = ram[n - 1].end;
 
 		expect_impossible(&(struct request){PAGE, last, end, 0, 0}, ERANGE);
-		expect_impossible(&(struct request){PAGE, last, last + (1UL << 40), 0, 0}, ERANGE);
-		expect_impossible(&(struct request){SUPERPAGE, last - PAGE, end, 0, 0}, ERANGE);
+		expect_impossible(&(struct request){PAGE, last, last + (1UL << 40), 0, 0},
+				  ERANGE);
+		expect_impossible(&(struct request){SUPERPAGE, last - PAGE, end, 0, 0},
+				  ERANGE);
 	} else {
 		note("no /proc/iomem to find holes in RAM with");
 	}
@@ -409,38 +439,44 @@ static void check_block(void *va, const struct request *r)
 	last = pa + rounded - 1;
 	require(pa >= r->low, "0x%" PRIx64 " below 0x%" PRIx64, pa, r->low);
 	require(last < r->high, "0x%" PRIx64 " beyond 0x%" PRIx64, last, r->high);
-	require(!(pa % PAGE) && (!r->alignment || !(pa % r->alignment)), "0x%" PRIx64, pa);
+	require(!(pa % PAGE) && (!r->alignment || !(pa % r->alignment)), "0x%" PRIx64,
+		pa);
 	require(!r->boundary || !((pa ^ last) & -r->boundary), "0x%" PRIx64, pa);
 	require(contig_virt_to_phys(va) == pa, "0x%" PRIx64, contig_virt_to_phys(va));
 	require(contig_virt_to_phys_inline((char *)va + 4095) == pa + 4095, "inline");
-	require(contig_phys_to_virt(pa + rounded - 1) == (char *)va + rounded - 1, "back");
+	require(contig_phys_to_virt(pa + rounded - 1) == (char *)va + rounded - 1,
+		"back");
 }
 
 static void met(void)
 {
-	static const unsigned long sizes[] = {1, 100, 4095, 4096, 4097, 8192, 12288, 65535, 65536,
-					      69632, 524288, 1048577, 2097152};
-	static const unsigned long alignments[] = {0, 1, 2, 512, 4096, 8192, 65536, 1 << 20, 2 << 20};
-	static const vm_paddr_t boundaries[] = {0, 4096, 8192, 16384, 65536, 1 << 20, 2 << 20, 1 << 30,
-						(vm_paddr_t)1 << 63};
+	static const unsigned long sizes[] = {1,      100,     4095,   4096,  4097,
+					      8192,   12288,   65535,  65536, 69632,
+					      524288, 1048577, 2097152};
+	static const unsigned long alignments[] = {0,    1,     2,       512,    4096,
+						   8192, 65536, 1 << 20, 2 << 20};
+	static const vm_paddr_t boundaries[] = {
+	    0, 4096, 8192, 16384, 65536, 1 << 20, 2 << 20, 1 << 30, (vm_paddr_t)1 << 63};
 	void *kept[32] = {NULL};
 	unsigned int n = 0;
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		for (size_t a = 0; a < sizeof(alignments) / sizeof(alignments[0]); a++) {
-			for (size_t b = 0; b < sizeof(boundaries) / sizeof(boundaries[0]); b++) {
-				struct request r = {sizes[i], 0, ~(vm_paddr_t)0, alignments[a],
-						    boundaries[b]};
+			for (size_t b = 0; b < sizeof(boundaries) / sizeof(boundaries[0]);
+			     b++) {
+				struct request r = {sizes[i], 0, ~(vm_paddr_t)0,
+						    alignments[a], boundaries[b]};
 				void *va;
 
-				if (r.boundary && r.boundary < (r.size + PAGE - 1) / PAGE * PAGE)
+				if (r.boundary &&
+				    r.boundary < (r.size + PAGE - 1) / PAGE * PAGE)
 					continue;
 				/* Bits that no flag has are ignored. */
 				va = contigmalloc(r.size, M_TEMP,
-						  M_WAITOK | (n % 2 ? 0x7fff7000 : 0), r.low, r.high,
-						  r.alignment, r.boundary);
-				require(va, "%lu %lu 0x%" PRIx64 ": %s", r.size, r.alignment,
-					r.boundary, contig_strreason());
+						  M_WAITOK | (n % 2 ? 0x7fff7000 : 0),
+						  r.low, r.high, r.alignment, r.boundary);
+				require(va, "%lu %lu 0x%" PRIx64 ": %s", r.size,
+					r.alignment, r.boundary, contig_strreason());
 				check_block(va, &r);
 				memset(va, (int)n, r.size);
 				/* Some stay, so that the free space has holes. */
@@ -477,12 +513,14 @@ static void windows(void)
 		uint64_t want = first + (i % 2 ? 255 - i / 2 : i / 2) * PAGE;
 		struct request r = {PAGE, want, want + PAGE, 0, PAGE};
 
-		va = contigmalloc(r.size, M_TEMP, M_NOWAIT, r.low, r.high, r.alignment, r.boundary);
+		va = contigmalloc(r.size, M_TEMP, M_NOWAIT, r.low, r.high, r.alignment,
+				  r.boundary);
 		require(va, "page %u: %s", i, contig_strreason());
 		check_block(va, &r);
 	}
 	require(!contigmalloc(PAGE, M_TEMP, M_NOWAIT, first, first + 256 * PAGE, 0, 0) &&
-			errno == ENOMEM, "errno %d", errno);
+		    errno == ENOMEM,
+		"errno %d", errno);
 	require(*contig_strreason(), "no reason");
 }
 
@@ -493,7 +531,8 @@ static void window_end(void)
 
 	require(contig_level() == CONTIG_LEVEL_SIMULATED, "level %d", contig_level());
 	/* high = 2^32 - 1 loses the last page below 4 GiB. */
-	require(!contigmalloc(PAGE, M_TEMP, 0, 0xfffff000, 0xffffffff, 0, 0) && errno == ERANGE,
+	require(!contigmalloc(PAGE, M_TEMP, 0, 0xfffff000, 0xffffffff, 0, 0) &&
+		    errno == ERANGE,
 		"errno %d", errno);
 	va = contigmalloc(PAGE, M_TEMP, 0, 0xfffff000, 0x100000000, 0, 0);
 	require(va && contig_virt_to_phys(va) == 0xfffff000, "%s", contig_strreason());
@@ -501,8 +540,10 @@ static void window_end(void)
 	require(va && contig_virt_to_phys(va) < 0xfffff000, "%s", contig_strreason());
 	/* 1 << 22 of the manual page's example: addresses 0...4194303. */
 	va = contigmalloc(2 * MIB, M_TEMP, 0, 0, 1 << 22, 0, 1 << 20 << 1);
-	require(va && contig_virt_to_phys(va) + 2 * MIB <= 1 << 22, "%s", contig_strreason());
-	require(!contigmalloc(PAGE, M_TEMP, 0, 0x100000000, 0x140000000, 0, 0) && errno == ERANGE,
+	require(va && contig_virt_to_phys(va) + 2 * MIB <= 1 << 22, "%s",
+		contig_strreason());
+	require(!contigmalloc(PAGE, M_TEMP, 0, 0x100000000, 0x140000000, 0, 0) &&
+		    errno == ERANGE,
 		"errno %d", errno);
 }
 
@@ -522,7 +563,8 @@ static void high_first(void)
 	require(lowest >= (1024 - 450) * MIB, "0x%" PRIx64, lowest);
 	/* Low memory is still there for whom needs it. */
 	for (int i = 0; i < 16; i++)
-		require(contigmalloc(MIB, M_TEMP, 0, 0, 64 * MIB, 0, 0), "%s", contig_strreason());
+		require(contigmalloc(MIB, M_TEMP, 0, 0, 64 * MIB, 0, 0), "%s",
+			contig_strreason());
 }
 
 /* --- flags -------------------------------------------------------------- */
@@ -534,8 +576,9 @@ static bool is_zero(const unsigned char *p, size_t len)
 
 static void zeroed(void)
 {
-	static const size_t sizes[] = {1, PAGE, 3 * PAGE, 16 * PAGE, 17 * PAGE, 32 * PAGE, 100 * PAGE,
-				       MIB, SUPERPAGE, SUPERPAGE + PAGE};
+	static const size_t sizes[] = {
+	    1,         PAGE,       3 * PAGE, 16 * PAGE, 17 * PAGE,
+	    32 * PAGE, 100 * PAGE, MIB,      SUPERPAGE, SUPERPAGE + PAGE};
 	uint64_t state = test_seed();
 	unsigned char *kept[64] = {NULL};
 	size_t kept_size[64];
@@ -552,15 +595,17 @@ static void zeroed(void)
 		}
 		if (i % 200 == 199)
 			contig_trim();
-		kept[slot] = contigmalloc(size, M_TEMP, zero ? M_ZERO : 0, 0, ~(vm_paddr_t)0,
-					  probe_random(&state) % 4 ? 0 : 65536, 0);
+		kept[slot] =
+		    contigmalloc(size, M_TEMP, zero ? M_ZERO : 0, 0, ~(vm_paddr_t)0,
+				 probe_random(&state) % 4 ? 0 : 65536, 0);
 		if (!kept[slot]) {
 			require(size > SUPERPAGE, "%zu: %s", size, contig_strreason());
 			continue;
 		}
 		kept_size[slot] = size;
 		if (zero)
-			require(is_zero(kept[slot], rounded), "step %u, %zu bytes: not zero", i, size);
+			require(is_zero(kept[slot], rounded),
+				"step %u, %zu bytes: not zero", i, size);
 		memset(kept[slot], 0xff, rounded);
 	}
 }
@@ -587,8 +632,10 @@ static void nowait_nothing(void)
 	require(errno == ENOMEM, "errno %d", errno);
 	require(*contig_strreason(), "no reason");
 	contig_stats_get(&stats);
-	require(!stats.held && !stats.taken && stats.failures == 1, "held %" PRIu64, stats.held);
-	require(probe_meminfo("ShmemHugePages") <= shmem || shmem < 0, "it collapsed memory");
+	require(!stats.held && !stats.taken && stats.failures == 1, "held %" PRIu64,
+		stats.held);
+	require(probe_meminfo("ShmemHugePages") <= shmem || shmem < 0,
+		"it collapsed memory");
 	/* What is held is enough for it afterwards. */
 	contig_free(block(PAGE));
 	require(contigmalloc(PAGE, M_TEMP, M_NOWAIT, ANY), "%s", contig_strreason());
@@ -615,19 +662,22 @@ static void helper_nowait_only(void)
 
 static void reserve_at_load(void)
 {
-	static const char *const environment[] = {"CONTIG_RESERVE=16M", "CONTIG_SOURCES=thp", NULL};
+	static const char *const environment[] = {"CONTIG_RESERVE=16M",
+						  "CONTIG_SOURCES=thp", NULL};
 	static const char *const nothing[] = {"CONTIG_SOURCES=thp", NULL};
 	static struct outcome out;
 	unsigned int n = 0;
 	int err = 0;
 
 	run_self("helper_nowait_only", environment, &out);
-	require(!out.status && sscanf(out.out, "%u %d", &n, &err) == 2, "status %d: %s", out.status,
+	require(!out.status && sscanf(out.out, "%u %d", &n, &err) == 2, "status %d: %s",
+		out.status, out.err);
+	require(n >= 256 && err == ENOMEM, "%u blocks of 64 KiB, errno %d: %s", n, err,
 		out.err);
-	require(n >= 256 && err == ENOMEM, "%u blocks of 64 KiB, errno %d: %s", n, err, out.err);
 	require(!*out.err, "it complains: %s", out.err);
 	run_self("helper_nowait_only", nothing, &out);
-	require(!out.status && sscanf(out.out, "%u %d", &n, &err) == 2 && !n && err == ENOMEM,
+	require(!out.status && sscanf(out.out, "%u %d", &n, &err) == 2 && !n &&
+		    err == ENOMEM,
 		"without a reserve: %s", out.out);
 }
 
@@ -640,9 +690,12 @@ static void reserve_reserve(void)
 	while (contigmalloc(PAGE, M_TEMP, M_NOWAIT, ANY))
 		n++;
 	require(n >= 500, "%u pages", n);
-	require(contigmalloc(PAGE, M_TEMP, M_NOWAIT | M_USE_RESERVE, ANY), "%s", contig_strreason());
-	require(contigmalloc(PAGE, M_TEMP, M_NOWAIT | M_USE_RESERVE, ANY), "%s", contig_strreason());
-	require(!contigmalloc(PAGE, M_TEMP, M_NOWAIT | M_USE_RESERVE, ANY), "below nothing");
+	require(contigmalloc(PAGE, M_TEMP, M_NOWAIT | M_USE_RESERVE, ANY), "%s",
+		contig_strreason());
+	require(contigmalloc(PAGE, M_TEMP, M_NOWAIT | M_USE_RESERVE, ANY), "%s",
+		contig_strreason());
+	require(!contigmalloc(PAGE, M_TEMP, M_NOWAIT | M_USE_RESERVE, ANY),
+		"below nothing");
 }
 
 static void nodump(void)
@@ -697,10 +750,12 @@ static void compare(const char *name, const struct counted *expected)
 	struct contig_type_stats got = stats_of(name);
 
 	require(got.inuse == expected->inuse && got.memuse == expected->memuse &&
-			got.requests == expected->requests && got.highwater == expected->highwater,
-		"%s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 ", expected %" PRIu64 " %" PRIu64
-		" %" PRIu64 " %" PRIu64, name, got.inuse, got.memuse, got.requests, got.highwater,
-		expected->inuse, expected->memuse, expected->requests, expected->highwater);
+		    got.requests == expected->requests &&
+		    got.highwater == expected->highwater,
+		"%s: %" PRIu64 " %" PRIu64 " %" PRIu64 " %" PRIu64 ", expected %" PRIu64
+		" %" PRIu64 " %" PRIu64 " %" PRIu64,
+		name, got.inuse, got.memuse, got.requests, got.highwater, expected->inuse,
+		expected->memuse, expected->requests, expected->highwater);
 }
 
 static void type_statistics(void)
@@ -723,9 +778,12 @@ static void type_statistics(void)
 			count(first[slot] ? &one : &two, -size[slot]);
 			kept[slot] = NULL;
 		} else {
-			size[slot] = (long)((1 + probe_random(&state) % (i % 64 ? 8 : 400)) * PAGE);
+			size[slot] =
+			    (long)((1 + probe_random(&state) % (i % 64 ? 8 : 400)) *
+				   PAGE);
 			first[slot] = probe_random(&state) % 3;
-			kept[slot] = contigmalloc((unsigned long)size[slot] - probe_random(&state) % PAGE,
+			kept[slot] = contigmalloc((unsigned long)size[slot] -
+						      probe_random(&state) % PAGE,
 						  first[slot] ? M_ONE : M_TWO, 0, ANY);
 			require(kept[slot], "%s", contig_strreason());
 			count(first[slot] ? &one : &two, size[slot]);
@@ -761,14 +819,17 @@ static void overall_statistics(void)
 	void *small = block(PAGE), *large = block(SUPERPAGE);
 
 	contig_stats_get(&stats);
-	require(stats.allocated == PAGE + SUPERPAGE, "allocated %" PRIu64, stats.allocated);
-	require(stats.held == stats.free + stats.allocated + stats.cached, "%" PRIu64 " held",
-		stats.held);
+	require(stats.allocated == PAGE + SUPERPAGE, "allocated %" PRIu64,
+		stats.allocated);
+	require(stats.held == stats.free + stats.allocated + stats.cached,
+		"%" PRIu64 " held", stats.held);
 	require(stats.held == stats.pinned + stats.resident + stats.unwired, "wiring");
-	require(stats.held == stats.superpages_1g * GIB +
-				      (stats.superpages_2m + stats.superpages_thp) * SUPERPAGE,
+	require(stats.held ==
+		    stats.superpages_1g * GIB +
+			(stats.superpages_2m + stats.superpages_thp) * SUPERPAGE,
 		"superpages");
-	require(stats.requests == 2 && !stats.failures, "%" PRIu64 " requests", stats.requests);
+	require(stats.requests == 2 && !stats.failures, "%" PRIu64 " requests",
+		stats.requests);
 	require(stats.largest_free <= stats.free, "largest %" PRIu64, stats.largest_free);
 	contig_free(small);
 	contig_free(large);
@@ -798,51 +859,68 @@ static void addresses(void)
 	require(!probe_run(va, len, &pa), "not contiguous");
 	for (size_t i = 0; i < len; i += 1023)
 		require(contig_virt_to_phys(va + i) == pa + i &&
-				contig_virt_to_phys_inline(va + i) == pa + i, "byte %zu", i);
-	require(contig_paddr_table(va, len, PAGE, table, 600) == entries, "%s", contig_strreason());
+			    contig_virt_to_phys_inline(va + i) == pa + i,
+			"byte %zu", i);
+	require(contig_paddr_table(va, len, PAGE, table, 600) == entries, "%s",
+		contig_strreason());
 	for (ssize_t i = 0; i < entries; i++)
 		require(table[i] == probe_address(va + (size_t)i * PAGE), "entry %zd", i);
-	require(contig_paddr_table(va, len, PAGE, table, (size_t)entries - 1) == -1 && errno == ENOSPC, "%d", errno);
-	require(contig_paddr_table(va + 1, PAGE, PAGE, table, 600) == -1 && errno == EINVAL, "%d",
-		errno);
-	require(contig_paddr_table(va, PAGE, 3000, table, 600) == -1 && errno == EINVAL, "%d", errno);
-	require(contig_paddr_table(va, 0, PAGE, table, 600) == -1 && errno == EINVAL, "%d", errno);
+	require(contig_paddr_table(va, len, PAGE, table, (size_t)entries - 1) == -1 &&
+		    errno == ENOSPC,
+		"%d", errno);
+	require(contig_paddr_table(va + 1, PAGE, PAGE, table, 600) == -1 &&
+		    errno == EINVAL,
+		"%d", errno);
+	require(contig_paddr_table(va, PAGE, 3000, table, 600) == -1 && errno == EINVAL,
+		"%d", errno);
+	require(contig_paddr_table(va, 0, PAGE, table, 600) == -1 && errno == EINVAL,
+		"%d", errno);
 	require(contig_range_check(va, len, &info) == 1, "%s", contig_strreason());
-	require(info.first == pa && info.length == len && info.contiguous == len && info.runs == 1 &&
-			info.longest_run == len && info.level == CONTIG_LEVEL_PHYSICAL &&
-			info.page_size >= SUPERPAGE, "range_check");
+	require(info.first == pa && info.length == len && info.contiguous == len &&
+		    info.runs == 1 && info.longest_run == len &&
+		    info.level == CONTIG_LEVEL_PHYSICAL && info.page_size >= SUPERPAGE,
+		"range_check");
 	require(contig_range_check(va, 0, NULL) == -1 && errno == EINVAL, "%d", errno);
-	require(contig_range_check(va, SIZE_MAX, NULL) == -1 && errno == EINVAL, "%d", errno);
-	require(contig_range_check((void *)(uintptr_t)-4096, 8192, NULL) == -1, "wrapped");
+	require(contig_range_check(va, SIZE_MAX, NULL) == -1 && errno == EINVAL, "%d",
+		errno);
+	require(contig_range_check((void *)(uintptr_t)-4096, 8192, NULL) == -1,
+		"wrapped");
 	require(!contig_verify(), "%s", contig_strreason());
 	/* Memory that isn't ours. */
 	require(contig_virt_to_phys(&here) == probe_address(&here) && here, "the stack");
-	wild = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	require(contig_virt_to_phys(wild) == CONTIG_PADDR_NONE && errno == EFAULT, "untouched: %d",
-		errno);
+	wild = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		    -1, 0);
+	require(contig_virt_to_phys(wild) == CONTIG_PADDR_NONE && errno == EFAULT,
+		"untouched: %d", errno);
 	*wild = 1;
 	require(contig_virt_to_phys(wild + 7) == probe_address(wild) + 7, "touched");
 	errno = 0;
-	require(contig_range_check(wild, 2 * PAGE, NULL) == -1 && errno == EFAULT, "%d", errno);
+	require(contig_range_check(wild, 2 * PAGE, NULL) == -1 && errno == EFAULT, "%d",
+		errno);
 	munmap(wild, 4 * PAGE);
 	errno = 0;
-	require(contig_virt_to_phys(wild) == CONTIG_PADDR_NONE && errno == EFAULT, "unmapped: %d",
-		errno);
+	require(contig_virt_to_phys(wild) == CONTIG_PADDR_NONE && errno == EFAULT,
+		"unmapped: %d", errno);
 	require(contig_virt_to_phys(NULL) == CONTIG_PADDR_NONE, "NULL has an address");
-	require(contig_virt_to_phys((void *)-1) == CONTIG_PADDR_NONE, "-1 has an address");
+	require(contig_virt_to_phys((void *)-1) == CONTIG_PADDR_NONE,
+		"-1 has an address");
 	/* Superpages that went back are holes. */
 	contig_free(va);
 	contig_trim();
 	errno = 0;
-	require(contig_virt_to_phys(va) == CONTIG_PADDR_NONE && errno == EFAULT, "trimmed: %d", errno);
+	require(contig_virt_to_phys(va) == CONTIG_PADDR_NONE && errno == EFAULT,
+		"trimmed: %d", errno);
 	require(contig_virt_to_phys_inline(va) == CONTIG_PADDR_NONE, "trimmed, inline");
 	require(!contig_phys_to_virt(pa), "trimmed, back");
-	require(!contig_phys_to_virt(~(vm_paddr_t)0) && !contig_phys_to_virt(UINT64_C(1) << 60), "far");
+	require(!contig_phys_to_virt(~(vm_paddr_t)0) &&
+		    !contig_phys_to_virt(UINT64_C(1) << 60),
+		"far");
 }
 
 static void nodes(void)
 {
-	const struct domainset *sets[] = {DOMAINSET_FIXED(0), DOMAINSET_PREF(0), DOMAINSET_RR()};
+	const struct domainset *sets[] = {DOMAINSET_FIXED(0), DOMAINSET_PREF(0),
+					  DOMAINSET_RR()};
 
 	for (size_t i = 0; i < 3; i++) {
 		void *va;
@@ -859,9 +937,11 @@ static void nodes(void)
 		errno = 0;
 		if (node == 0)
 			continue;
-		require(!DOMAINSET_FIXED(node) && errno == EINVAL, "node %d: %d", node, errno);
+		require(!DOMAINSET_FIXED(node) && errno == EINVAL, "node %d: %d", node,
+			errno);
 		errno = 0;
-		require(!DOMAINSET_PREF(node) && errno == EINVAL, "node %d: %d", node, errno);
+		require(!DOMAINSET_PREF(node) && errno == EINVAL, "node %d: %d", node,
+			errno);
 	}
 }
 
@@ -870,8 +950,10 @@ static void nodes(void)
 static void refused(struct contig_config *config, const char *field)
 {
 	errno = 0;
-	require(contig_configure(config) == -1 && errno == EINVAL, "%s: errno %d", field, errno);
-	require(strstr(contig_strreason(), field), "'%s' doesn't name %s", contig_strreason(), field);
+	require(contig_configure(config) == -1 && errno == EINVAL, "%s: errno %d", field,
+		errno);
+	require(strstr(contig_strreason(), field), "'%s' doesn't name %s",
+		contig_strreason(), field);
 	config->struct_size = sizeof(*config);
 	contig_config_get(config);
 }
@@ -881,9 +963,11 @@ static void configure(void)
 	struct contig_config config = {.struct_size = sizeof(config)}, again = config;
 
 	contig_config_get(&config);
-	require(config.struct_size == sizeof(config) && config.sources == CONTIG_SOURCE_ALL &&
-			config.grow == CONTIG_GROW_NEVER && config.fork == CONTIG_FORK_SHARE &&
-			config.node == -1 && !config.reserve && !config.limit && !config.panic_errno,
+	require(config.struct_size == sizeof(config) &&
+		    config.sources == CONTIG_SOURCE_ALL &&
+		    config.grow == CONTIG_GROW_NEVER &&
+		    config.fork == CONTIG_FORK_SHARE && config.node == -1 &&
+		    !config.reserve && !config.limit && !config.panic_errno,
 		"defaults");
 	config.struct_size--;
 	refused(&config, "struct_size");
@@ -895,7 +979,7 @@ static void configure(void)
 	refused(&config, "sources");
 	config.grow = (enum contig_grow)3;
 	refused(&config, "grow");
-	config.grow = (enum contig_grow)-1;
+	config.grow = (enum contig_grow) - 1;
 	refused(&config, "grow");
 	config.fork = (enum contig_fork)2;
 	refused(&config, "fork");
@@ -930,14 +1014,22 @@ static void helper_goes_on(void)
 static void bad_environment(void)
 {
 	static const char *const values[] = {
-		"CONTIG_SOURCES=bogus", "CONTIG_SOURCES=2m,,bogus", "CONTIG_SOURCES=2m;thp",
-		"CONTIG_SOURCES=", "CONTIG_SOURCES=2M ", "CONTIG_GROW=maybe", "CONTIG_GROW=",
-		"CONTIG_RESERVE=abc", "CONTIG_RESERVE=12Q", "CONTIG_RESERVE=-5", "CONTIG_RESERVE=",
-		"CONTIG_RESERVE=99999999999999999999", "CONTIG_RESERVE=16E", "CONTIG_LIMIT=much",
-		"CONTIG_LIMIT=-1", "CONTIG_LIMIT=1.5G", "CONTIG_RECLAIM_MAX=0x", "CONTIG_RECLAIM_MAX=5MM",
-		"CONTIG_NODE=abc", "CONTIG_NODE=99", "CONTIG_NODE=-1", "CONTIG_NODE=0x", "CONTIG_NODE=",
-		"CONTIG_DEBUG=zork", "CONTIG_DEBUG=take,zork", "CONTIG_PANIC=maybe", "CONTIG_PANIC=",
-		"CONTIG_STATS=yes", "CONTIG_STATS=2", "CONTIG_FORK=both", "CONTIG_PIN=glue",
+	    "CONTIG_SOURCES=bogus",   "CONTIG_SOURCES=2m,,bogus",
+	    "CONTIG_SOURCES=2m;thp",  "CONTIG_SOURCES=",
+	    "CONTIG_SOURCES=2M ",     "CONTIG_GROW=maybe",
+	    "CONTIG_GROW=",           "CONTIG_RESERVE=abc",
+	    "CONTIG_RESERVE=12Q",     "CONTIG_RESERVE=-5",
+	    "CONTIG_RESERVE=",        "CONTIG_RESERVE=99999999999999999999",
+	    "CONTIG_RESERVE=16E",     "CONTIG_LIMIT=much",
+	    "CONTIG_LIMIT=-1",        "CONTIG_LIMIT=1.5G",
+	    "CONTIG_RECLAIM_MAX=0x",  "CONTIG_RECLAIM_MAX=5MM",
+	    "CONTIG_NODE=abc",        "CONTIG_NODE=99",
+	    "CONTIG_NODE=-1",         "CONTIG_NODE=0x",
+	    "CONTIG_NODE=",           "CONTIG_DEBUG=zork",
+	    "CONTIG_DEBUG=take,zork", "CONTIG_PANIC=maybe",
+	    "CONTIG_PANIC=",          "CONTIG_STATS=yes",
+	    "CONTIG_STATS=2",         "CONTIG_FORK=both",
+	    "CONTIG_PIN=glue",
 	};
 	static struct outcome out;
 
@@ -945,12 +1037,14 @@ static void bad_environment(void)
 		const char *environment[] = {values[i], NULL};
 		char name[32];
 
-		snprintf(name, sizeof(name), "%.*s", (int)strcspn(values[i], "="), values[i]);
+		snprintf(name, sizeof(name), "%.*s", (int)strcspn(values[i], "="),
+			 values[i]);
 		run_self("helper_goes_on", environment, &out);
-		require(!out.status && !out.signal, "%s: status %d signal %d", values[i], out.status,
-			out.signal);
+		require(!out.status && !out.signal, "%s: status %d signal %d", values[i],
+			out.status, out.signal);
 		require(!strcmp(out.out, "block\n"), "%s: %s", values[i], out.out);
-		require(lines(out.err) == 1, "%s: %u lines: %s", values[i], lines(out.err), out.err);
+		require(lines(out.err) == 1, "%s: %u lines: %s", values[i],
+			lines(out.err), out.err);
 		require(strstr(out.err, name), "%s: %s", values[i], out.err);
 	}
 }
@@ -958,10 +1052,11 @@ static void bad_environment(void)
 static void bad_simulation(void)
 {
 	static const char *const values[] = {
-		"CONTIG_SIM=garbage", "CONTIG_SIM=1G", "CONTIG_SIM=2G-1G", "CONTIG_SIM=0-1G,512M-2G",
-		"CONTIG_SIM=0-99999P", "CONTIG_SIM=0-1M", "CONTIG_SIM=0-1G@1000", "CONTIG_SIM=seed=3",
-		"CONTIG_SIM=,", "CONTIG_SIM=0-1G,seed=x", "CONTIG_SIM=-", "CONTIG_SIM=1G-2G@",
-		"CONTIG_SIM=~0-~0", "CONTIG_SIM=0-~0",
+	    "CONTIG_SIM=garbage",      "CONTIG_SIM=1G",       "CONTIG_SIM=2G-1G",
+	    "CONTIG_SIM=0-1G,512M-2G", "CONTIG_SIM=0-99999P", "CONTIG_SIM=0-1M",
+	    "CONTIG_SIM=0-1G@1000",    "CONTIG_SIM=seed=3",   "CONTIG_SIM=,",
+	    "CONTIG_SIM=0-1G,seed=x",  "CONTIG_SIM=-",        "CONTIG_SIM=1G-2G@",
+	    "CONTIG_SIM=~0-~0",        "CONTIG_SIM=0-~0",
 	};
 	static struct outcome out;
 
@@ -970,10 +1065,11 @@ static void bad_simulation(void)
 
 		/* Real memory instead would be a lie: refused, with the reason. */
 		run_self("helper_goes_on", environment, &out);
-		require(!out.status && !out.signal, "%s: status %d signal %d", values[i], out.status,
-			out.signal);
+		require(!out.status && !out.signal, "%s: status %d signal %d", values[i],
+			out.status, out.signal);
 		require(strcmp(out.out, "block\n"), "%s gave a block", values[i]);
-		require(strstr(out.out, "CONTIG_SIM"), "%s: reason %s", values[i], out.out);
+		require(strstr(out.out, "CONTIG_SIM"), "%s: reason %s", values[i],
+			out.out);
 	}
 }
 
@@ -983,21 +1079,21 @@ static void good_environment(void)
 		const char *value, *text;
 		unsigned int least;
 	} cases[] = {
-		{"CONTIG_DEBUG=help", "take", 6},
-		{"CONTIG_DEBUG=take,pin", "libcontig[", 1},
-		{"CONTIG_DEBUG=0x3", "libcontig[", 1},
-		{"CONTIG_DEBUG=all", "libcontig[", 1},
-		{"CONTIG_STATS=1", "highwater", 10},
-		{"CONTIG_STATS=0", "", 0},
-		{"CONTIG_LIMIT=1G", "", 0},
-		{"CONTIG_RECLAIM_MAX=0x10000000", "", 0},
-		{"CONTIG_SOURCES=1g,2m,thp", "", 0},
-		{"CONTIG_GROW=overcommit", "", 0},
-		{"CONTIG_NODE=0", "", 0},
-		{"CONTIG_RESERVE=2MiB", "", 0},
-		{"CONTIG_PANIC=abort", "", 0},
-		{"CONTIG_SIM=0-64M", "", 0},
-		{"CONTIG_SIM=", "", 0},
+	    {"CONTIG_DEBUG=help", "take", 6},
+	    {"CONTIG_DEBUG=take,pin", "libcontig[", 1},
+	    {"CONTIG_DEBUG=0x3", "libcontig[", 1},
+	    {"CONTIG_DEBUG=all", "libcontig[", 1},
+	    {"CONTIG_STATS=1", "highwater", 10},
+	    {"CONTIG_STATS=0", "", 0},
+	    {"CONTIG_LIMIT=1G", "", 0},
+	    {"CONTIG_RECLAIM_MAX=0x10000000", "", 0},
+	    {"CONTIG_SOURCES=1g,2m,thp", "", 0},
+	    {"CONTIG_GROW=overcommit", "", 0},
+	    {"CONTIG_NODE=0", "", 0},
+	    {"CONTIG_RESERVE=2MiB", "", 0},
+	    {"CONTIG_PANIC=abort", "", 0},
+	    {"CONTIG_SIM=0-64M", "", 0},
+	    {"CONTIG_SIM=", "", 0},
 	};
 	static struct outcome out;
 
@@ -1005,52 +1101,57 @@ static void good_environment(void)
 		const char *environment[] = {cases[i].value, NULL};
 
 		run_self("helper_goes_on", environment, &out);
-		require(!out.status && !strcmp(out.out, "block\n"), "%s: status %d: %s %s",
-			cases[i].value, out.status, out.out, out.err);
-		require(cases[i].least ? lines(out.err) >= cases[i].least : !*out.err, "%s: %s",
-			cases[i].value, out.err);
-		require(strstr(out.err, cases[i].text), "%s: %s", cases[i].value, out.err);
+		require(!out.status && !strcmp(out.out, "block\n"),
+			"%s: status %d: %s %s", cases[i].value, out.status, out.out,
+			out.err);
+		require(cases[i].least ? lines(out.err) >= cases[i].least : !*out.err,
+			"%s: %s", cases[i].value, out.err);
+		require(strstr(out.err, cases[i].text), "%s: %s", cases[i].value,
+			out.err);
 	}
 }
 
 /* Both with a pool and, where the kernel can collapse, without one. */
-#define BOTH(name, flags) \
-	{#name "_pool", name, 48, flags, "CONTIG_SOURCES=2m"}, \
-	{#name "_collapsed", name, 0, (flags) | CASE_MAY_TRY, "CONTIG_SOURCES=thp"}
+#define BOTH(name, flags)                                            \
+	{#name "_pool", name, 48, flags, "CONTIG_SOURCES=2m"},       \
+	{                                                            \
+#name "_collapsed", name, 0, (flags) | CASE_MAY_TRY, \
+		    "CONTIG_SOURCES=thp"                             \
+	}
 
 static const struct test_case cases[] = {
-	{"free_before_use", free_before_use, POOL_ANY, 0, NULL},
-	BOTH(panic_handler, 0),
-	{"panic_handler_simulated", panic_handler, POOL_ANY, 0, "CONTIG_SIM=0-1G"},
-	{"panic_errno", panic_errno, POOL_ANY, 0, "CONTIG_PANIC=errno"},
-	{"panic_errno_free", panic_errno_free, POOL_ANY, 0, "CONTIG_PANIC=errno"},
-	{"panic_errno_configured", panic_errno_configured, POOL_ANY, 0, NULL},
-	{"panic_aborts", panic_aborts, POOL_ANY, 0, NULL},
-	{"size_mismatch", size_mismatch, POOL_ANY, 0, NULL},
-	{"impossible", impossible, POOL_ANY, 0, NULL},
-	BOTH(met, 0),
-	BOTH(windows, CASE_SEES),
-	{"window_end", window_end, POOL_ANY, 0, "CONTIG_SIM=0-4G"},
-	{"high_first", high_first, POOL_ANY, 0, "CONTIG_SIM=0-1G"},
-	BOTH(zeroed, 0),
-	{"zeroed_simulated", zeroed, POOL_ANY, 0, "CONTIG_SIM=0-1G"},
-	BOTH(zeroed_fresh, 0),
-	{"nowait_nothing", nowait_nothing, 0, 0, "CONTIG_SOURCES=2m,thp"},
-	{"nowait_pool", nowait_pool, 8, 0, NULL},
-	{"reserve_at_load", reserve_at_load, POOL_ANY, 0, NULL},
-	{"reserve_reserve", reserve_reserve, POOL_ANY, 0, "CONTIG_SOURCES=thp"},
-	BOTH(nodump, 0),
-	BOTH(type_statistics, 0),
-	{"type_statistics_simulated", type_statistics, POOL_ANY, 0, "CONTIG_SIM=0-1G"},
-	BOTH(overall_statistics, 0),
-	BOTH(addresses, CASE_SEES),
-	{"nodes", nodes, POOL_ANY, 0, NULL},
-	{"configure", configure, POOL_ANY, 0, NULL},
-	{"bad_environment", bad_environment, POOL_ANY, CASE_SLOW, NULL},
-	{"bad_simulation", bad_simulation, POOL_ANY, 0, NULL},
-	{"good_environment", good_environment, POOL_ANY, CASE_SLOW, NULL},
-	{"helper_nowait_only", helper_nowait_only, POOL_ANY, CASE_HELPER, NULL},
-	{"helper_goes_on", helper_goes_on, POOL_ANY, CASE_HELPER, NULL},
+    {"free_before_use", free_before_use, POOL_ANY, 0, NULL},
+    BOTH(panic_handler, 0),
+    {"panic_handler_simulated", panic_handler, POOL_ANY, 0, "CONTIG_SIM=0-1G"},
+    {"panic_errno", panic_errno, POOL_ANY, 0, "CONTIG_PANIC=errno"},
+    {"panic_errno_free", panic_errno_free, POOL_ANY, 0, "CONTIG_PANIC=errno"},
+    {"panic_errno_configured", panic_errno_configured, POOL_ANY, 0, NULL},
+    {"panic_aborts", panic_aborts, POOL_ANY, 0, NULL},
+    {"size_mismatch", size_mismatch, POOL_ANY, 0, NULL},
+    {"impossible", impossible, POOL_ANY, 0, NULL},
+    BOTH(met, 0),
+    BOTH(windows, CASE_SEES),
+    {"window_end", window_end, POOL_ANY, 0, "CONTIG_SIM=0-4G"},
+    {"high_first", high_first, POOL_ANY, 0, "CONTIG_SIM=0-1G"},
+    BOTH(zeroed, 0),
+    {"zeroed_simulated", zeroed, POOL_ANY, 0, "CONTIG_SIM=0-1G"},
+    BOTH(zeroed_fresh, 0),
+    {"nowait_nothing", nowait_nothing, 0, 0, "CONTIG_SOURCES=2m,thp"},
+    {"nowait_pool", nowait_pool, 8, 0, NULL},
+    {"reserve_at_load", reserve_at_load, POOL_ANY, 0, NULL},
+    {"reserve_reserve", reserve_reserve, POOL_ANY, 0, "CONTIG_SOURCES=thp"},
+    BOTH(nodump, 0),
+    BOTH(type_statistics, 0),
+    {"type_statistics_simulated", type_statistics, POOL_ANY, 0, "CONTIG_SIM=0-1G"},
+    BOTH(overall_statistics, 0),
+    BOTH(addresses, CASE_SEES),
+    {"nodes", nodes, POOL_ANY, 0, NULL},
+    {"configure", configure, POOL_ANY, 0, NULL},
+    {"bad_environment", bad_environment, POOL_ANY, CASE_SLOW, NULL},
+    {"bad_simulation", bad_simulation, POOL_ANY, 0, NULL},
+    {"good_environment", good_environment, POOL_ANY, CASE_SLOW, NULL},
+    {"helper_nowait_only", helper_nowait_only, POOL_ANY, CASE_HELPER, NULL},
+    {"helper_goes_on", helper_goes_on, POOL_ANY, CASE_HELPER, NULL},
 };
 
 int main(int argc, char **argv)

@@ -18,8 +18,9 @@
 
 static struct library {
 	void *handle;
-	void *(*malloc)(unsigned long size, struct malloc_type *type, int flags, vm_paddr_t low,
-			vm_paddr_t high, unsigned long alignment, vm_paddr_t boundary);
+	void *(*malloc)(unsigned long size, struct malloc_type *type, int flags,
+			vm_paddr_t low, vm_paddr_t high, unsigned long alignment,
+			vm_paddr_t boundary);
 	void (*free)(void *addr);
 	size_t (*trim)(void);
 	const char *(*reason)(void);
@@ -28,7 +29,8 @@ static struct library {
 /* The library just built, or the one that is installed. */
 static bool open_library(void)
 {
-	static const char *const patterns[] = {"%s/.libs/libcontig.so.0", "%s/libcontig.so.0"};
+	static const char *const patterns[] = {"%s/.libs/libcontig.so.0",
+					       "%s/libcontig.so.0"};
 	const char *tree = getenv("top_builddir"), *given = getenv("CONTIG_TEST_LIBRARY");
 	char path[512];
 
@@ -118,7 +120,8 @@ static void closed_before_thread_exit(void)
 	open_or_skip();
 	pthread_barrier_init(&barrier, NULL, 4);
 	for (unsigned int i = 0; i < 3; i++)
-		require(!pthread_create(&threads[i], NULL, thread_body, NULL), "pthread_create");
+		require(!pthread_create(&threads[i], NULL, thread_body, NULL),
+			"pthread_create");
 	pthread_barrier_wait(&barrier);
 	dlclose(lib.handle);
 	pthread_barrier_wait(&barrier);
@@ -167,12 +170,12 @@ static void opened_by_thread(void)
 }
 
 static const struct test_case cases[] = {
-	{"closed", closed, 8, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
-	{"closed_in_use", closed_in_use, 8, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
-	{"closed_before_thread_exit", closed_before_thread_exit, 8, CASE_MAY_TRY | CASE_NO_SANITIZER,
-	 NULL},
-	{"closed_before_fork", closed_before_fork, 8, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
-	{"opened_by_thread", opened_by_thread, 8, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
+    {"closed", closed, 8, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
+    {"closed_in_use", closed_in_use, 8, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
+    {"closed_before_thread_exit", closed_before_thread_exit, 8,
+     CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
+    {"closed_before_fork", closed_before_fork, 8, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
+    {"opened_by_thread", opened_by_thread, 8, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
 };
 
 int main(int argc, char **argv)

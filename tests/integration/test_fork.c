@@ -76,8 +76,8 @@ static void wait_for_child(pid_t child)
 {
 	struct outcome out = reap(child);
 
-	require(!out.status && !out.signal, "child: status %d signal %d%s", out.status, out.signal,
-		out.timed_out ? " (hung)" : "");
+	require(!out.status && !out.signal, "child: status %d signal %d%s", out.status,
+		out.signal, out.timed_out ? " (hung)" : "");
 }
 
 static pid_t split(void)
@@ -114,9 +114,11 @@ static void work(uint64_t *state, unsigned int rounds)
 		}
 		held[slot].size = (1 + probe_random(state) % 40) * PAGE;
 		held[slot].stamp = probe_random(state);
-		held[slot].va = contigmalloc(held[slot].size, M_TEMP, slot % 4 ? 0 : M_ZERO, 0,
-					     ~(vm_paddr_t)0, slot % 3 ? 0 : 65536, 0);
-		require(held[slot].va, "process %d: %s", (int)getpid(), contig_strreason());
+		held[slot].va =
+		    contigmalloc(held[slot].size, M_TEMP, slot % 4 ? 0 : M_ZERO, 0,
+				 ~(vm_paddr_t)0, slot % 3 ? 0 : 65536, 0);
+		require(held[slot].va, "process %d: %s", (int)getpid(),
+			contig_strreason());
 		if (slot % 4 == 0)
 			require(!*(uint64_t *)held[slot].va, "not zero");
 		fill(held[slot].va, held[slot].size, held[slot].stamp);
@@ -146,13 +148,15 @@ static void both_sides(void)
 
 	fill(kept, size, 4711);
 	for (uintptr_t i = 0; i < THREADS; i++)
-		require(!pthread_create(&threads[i], NULL, busy, (void *)(i + 1)), "pthread_create");
+		require(!pthread_create(&threads[i], NULL, busy, (void *)(i + 1)),
+			"pthread_create");
 	for (unsigned int i = 0; i < FORKS; i++) {
 		uint64_t state = test_seed() + i;
 		pid_t child = split();
 
 		if (!child) {
-			require(filled(kept, size, 4711), "the child doesn't see the memory");
+			require(filled(kept, size, 4711),
+				"the child doesn't see the memory");
 			work(&state, 300);
 			require(filled(kept, size, 4711), "the memory changed");
 			_exit(0);
@@ -189,7 +193,8 @@ static void *fork_here(void *arg)
 		pthread_t threads[THREADS];
 
 		for (uintptr_t i = 0; i < THREADS; i++)
-			require(!pthread_create(&threads[i], NULL, one_block, (void *)(i + 99)),
+			require(!pthread_create(&threads[i], NULL, one_block,
+						(void *)(i + 99)),
 				"pthread_create");
 		for (unsigned int i = 0; i < THREADS; i++)
 			pthread_join(threads[i], NULL);
@@ -244,7 +249,8 @@ static void during_first_use(void)
 	for (uintptr_t i = 0; i < 40; i++) {
 		struct outcome out = run_child(during_first_use_child, (void *)i);
 
-		require(!out.status, "round %d: status %d signal %d", (int)i, out.status, out.signal);
+		require(!out.status, "round %d: status %d signal %d", (int)i, out.status,
+			out.signal);
 	}
 }
 
@@ -259,7 +265,8 @@ static void spawned(void)
 	for (unsigned int i = 0; i < 20; i++) {
 		pid_t child;
 
-		require(!posix_spawnp(&child, "true", NULL, NULL, arguments, environ), "spawn");
+		require(!posix_spawnp(&child, "true", NULL, NULL, arguments, environ),
+			"spawn");
 		wait_for_child(child);
 		contig_free(block(PAGE));
 	}
@@ -282,7 +289,8 @@ static void allocate_own(struct own *own)
 		uint64_t pa;
 
 		require(!probe_run(va, size, &pa), "not contiguous");
-		require(contig_virt_to_phys(va) == pa, "virt_to_phys 0x%" PRIx64 ", is 0x%" PRIx64,
+		require(contig_virt_to_phys(va) == pa,
+			"virt_to_phys 0x%" PRIx64 ", is 0x%" PRIx64,
 			contig_virt_to_phys(va), pa);
 		require(contig_virt_to_phys_inline(va) == pa, "inline");
 		require(contig_phys_to_virt(pa) == va, "back");
@@ -295,9 +303,10 @@ static void disjoint(const struct own *a, const struct own *b)
 {
 	for (unsigned int i = 0; i < OWN; i++)
 		for (unsigned int j = 0; j < OWN; j++)
-			require(a->superpages[i] != b->superpages[j],
-				"both processes allocate from the superpage at 0x%" PRIx64,
-				a->superpages[i] * SUPERPAGE);
+			require(
+			    a->superpages[i] != b->superpages[j],
+			    "both processes allocate from the superpage at 0x%" PRIx64,
+			    a->superpages[i] * SUPERPAGE);
 }
 
 static void generations(void)
@@ -317,8 +326,8 @@ static void generations(void)
 
 		require(filled(va, size, 1), "content");
 		/* Memory that came by fork is known where it lies. */
-		require(contig_virt_to_phys(va) == probe_address(va), "inherited: 0x%" PRIx64,
-			contig_virt_to_phys(va));
+		require(contig_virt_to_phys(va) == probe_address(va),
+			"inherited: 0x%" PRIx64, contig_virt_to_phys(va));
 		require(contig_range_check(va, size, NULL) == 1, "range_check: %s",
 			contig_strreason());
 		require(!contig_verify(), "verify: %s", contig_strreason());
@@ -384,11 +393,13 @@ static void trim_spares(void)
 		again[i] = contigmalloc(MIB / 2, M_TEMP, M_ZERO, ANY);
 		require(again[i], "%s", contig_strreason());
 		for (size_t b = 0; b < MIB / 2; b++)
-			require(!again[i][b], "byte %zu of block %u is 0x%x", b, i, again[i][b]);
+			require(!again[i][b], "byte %zu of block %u is 0x%x", b, i,
+				again[i][b]);
 	}
 	say(t.to_child[1], &word, 1);
 	wait_for_child(child);
-	require(!contig_verify() || contig_level() == CONTIG_LEVEL_HIDDEN, "frames moved");
+	require(!contig_verify() || contig_level() == CONTIG_LEVEL_HIDDEN,
+		"frames moved");
 }
 
 /* Frames that a child could reach are not believed zero, even those that were
@@ -460,7 +471,8 @@ static void isolated(void)
 	size_t size = MIB;
 	char *va = block(size);
 	uint64_t pa = probe_address(va);
-	static const char *const touches[] = {"read", "write", "translate", "free", "own"};
+	static const char *const touches[] = {"read", "write", "translate", "free",
+					      "own"};
 
 	fill(va, size, 21);
 	for (size_t i = 0; i < 5; i++) {
@@ -476,8 +488,11 @@ static void isolated(void)
 				*(volatile char *)va = 1;
 				_exit(5);
 			case 2:
-				require(contig_virt_to_phys(va) == CONTIG_PADDR_NONE, "an address");
-				require(contig_virt_to_phys_inline(va) == CONTIG_PADDR_NONE, "inline");
+				require(contig_virt_to_phys(va) == CONTIG_PADDR_NONE,
+					"an address");
+				require(contig_virt_to_phys_inline(va) ==
+					    CONTIG_PADDR_NONE,
+					"inline");
 				require(!contig_usable_size(va), "usable");
 				_exit(0);
 			case 3:
@@ -490,14 +505,17 @@ static void isolated(void)
 			}
 		}
 		out = reap(child);
-		require(i < 2 ? out.signal == SIGSEGV : i == 3 ? out.signal == SIGABRT : !out.status,
+		require(i < 2    ? out.signal == SIGSEGV
+			: i == 3 ? out.signal == SIGABRT
+				 : !out.status,
 			"%s: status %d signal %d", touches[i], out.status, out.signal);
 	}
 	require(filled(va, size, 21) && probe_address(va) == pa, "the parent's changed");
 	contig_free(va);
 	contig_trim();
 	if (contig_level() == CONTIG_LEVEL_PHYSICAL)
-		require(contig_virt_to_phys(va) == CONTIG_PADDR_NONE, "no child holds it");
+		require(contig_virt_to_phys(va) == CONTIG_PADDR_NONE,
+			"no child holds it");
 }
 
 /* --- private pools ------------------------------------------------------ */
@@ -505,10 +523,10 @@ static void isolated(void)
 static contig_pool_t *private_pool(void)
 {
 	struct contig_pool_attr attr = {
-		.struct_size = sizeof(attr),
-		.name = "private",
-		.kind = CONTIG_POOL_PRIVATE,
-		.node = -1,
+	    .struct_size = sizeof(attr),
+	    .name = "private",
+	    .kind = CONTIG_POOL_PRIVATE,
+	    .node = -1,
 	};
 	contig_pool_t *pool = contig_pool_create(&attr);
 
@@ -535,8 +553,9 @@ static void copy_on_write(void)
 	if (child < 0) {
 		/* Too few superpages for the copies: the parent is intact. */
 		note("fork: %s", strerror(errno));
-		require(errno == ENOMEM && filled(va, size, 31) && probe_address(va) == pa, "errno %d",
-			errno);
+		require(errno == ENOMEM && filled(va, size, 31) &&
+			    probe_address(va) == pa,
+			"errno %d", errno);
 		skip("no superpages for the child's copies");
 	}
 	if (!child) {
@@ -547,10 +566,12 @@ static void copy_on_write(void)
 		hear(t.to_child[0], &word, 1);
 		require(filled(va, size, 32), "the parent writes into the child");
 		own = probe_address(va);
-		require(contig_virt_to_phys(va) == own && contig_virt_to_phys_inline(va) == own,
+		require(contig_virt_to_phys(va) == own &&
+			    contig_virt_to_phys_inline(va) == own,
 			"virt_to_phys 0x%" PRIx64 ", the child's frame is 0x%" PRIx64,
 			contig_virt_to_phys(va), own);
-		require(contig_range_check(va, PAGE, &info) >= 0, "%s", contig_strreason());
+		require(contig_range_check(va, PAGE, &info) >= 0, "%s",
+			contig_strreason());
 		require(info.wiring != CONTIG_WIRING_PINNED, "a copy is not wired");
 		say(t.to_parent[1], &own, sizeof(own));
 		contig_free(va);
@@ -564,7 +585,8 @@ static void copy_on_write(void)
 		_exit(0);
 	}
 	fill(va, size, 34); /* would move unpinned frames (FACTS 18) */
-	require(info.wiring != CONTIG_WIRING_PINNED || (!probe_run(va, size, &mine) && mine == pa),
+	require(info.wiring != CONTIG_WIRING_PINNED ||
+		    (!probe_run(va, size, &mine) && mine == pa),
 		"0x%" PRIx64 ", was 0x%" PRIx64, mine, pa);
 	say(t.to_child[1], &word, 1);
 	hear(t.to_parent[0], &mine, sizeof(mine));
@@ -588,7 +610,8 @@ static void private_short(void)
 
 	require(n && n <= 64, "%zu", n);
 	for (size_t i = 0; i < n; i++) {
-		va[i] = contig_pool_malloc(pool, SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, SUPERPAGE, 0);
+		va[i] = contig_pool_malloc(pool, SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0,
+					   SUPERPAGE, 0);
 		require(va[i], "%zu: %s", i, contig_strreason());
 		fill(va[i], SUPERPAGE, i);
 	}
@@ -603,7 +626,8 @@ static void private_short(void)
 		require(errno == ENOMEM, "errno %d", errno);
 	} else {
 		out = reap(child);
-		require(!out.status, "child: status %d signal %d", out.status, out.signal);
+		require(!out.status, "child: status %d signal %d", out.status,
+			out.signal);
 	}
 	for (size_t i = 0; i < n; i++) {
 		require(filled(va[i], SUPERPAGE, i), "content of %zu", i);
@@ -614,24 +638,30 @@ static void private_short(void)
 }
 
 static const struct test_case cases[] = {
-	{"both_sides_pool", both_sides, 60, CASE_SLOW | CASE_NO_SANITIZER, "CONTIG_SOURCES=2m"},
-	{"both_sides_collapsed", both_sides, 0, CASE_SLOW | CASE_MAY_TRY | CASE_NO_SANITIZER,
-	 "CONTIG_SOURCES=thp"},
-	{"isolated_pool", isolated, 20, CASE_MAY_TRY, "CONTIG_FORK=isolate CONTIG_PANIC=abort"},
-	{"isolated_collapsed", isolated, 0, CASE_MAY_TRY, "CONTIG_FORK=isolate CONTIG_SOURCES=thp"},
-	{"from_threads", from_threads, 40, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
-	{"during_first_use", during_first_use, 16, CASE_SLOW | CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
-	{"spawned", spawned, 8, CASE_MAY_TRY, NULL},
-	{"generations_pool", generations, 24, CASE_SEES, "CONTIG_SOURCES=2m"},
-	{"generations_collapsed", generations, 0, CASE_SEES | CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
-	{"trim_spares_pool", trim_spares, 16, 0, "CONTIG_SOURCES=2m"},
-	{"trim_spares_collapsed", trim_spares, 0, CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
-	{"zero_after_fork", zero_after_fork, 8, CASE_MAY_TRY, NULL},
-	{"parent_dies_pool", parent_dies, 20, 0, "CONTIG_SOURCES=2m"},
-	{"parent_dies_collapsed", parent_dies, 0, CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
-	{"copy_on_write_pool", copy_on_write, 32, CASE_SEES, "CONTIG_SOURCES=2m"},
-	{"copy_on_write_collapsed", copy_on_write, 0, CASE_SEES | CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
-	{"private_short", private_short, 24, CASE_SEES, "CONTIG_SOURCES=2m"},
+    {"both_sides_pool", both_sides, 60, CASE_SLOW | CASE_NO_SANITIZER,
+     "CONTIG_SOURCES=2m"},
+    {"both_sides_collapsed", both_sides, 0, CASE_SLOW | CASE_MAY_TRY | CASE_NO_SANITIZER,
+     "CONTIG_SOURCES=thp"},
+    {"isolated_pool", isolated, 20, CASE_MAY_TRY,
+     "CONTIG_FORK=isolate CONTIG_PANIC=abort"},
+    {"isolated_collapsed", isolated, 0, CASE_MAY_TRY,
+     "CONTIG_FORK=isolate CONTIG_SOURCES=thp"},
+    {"from_threads", from_threads, 40, CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
+    {"during_first_use", during_first_use, 16,
+     CASE_SLOW | CASE_MAY_TRY | CASE_NO_SANITIZER, NULL},
+    {"spawned", spawned, 8, CASE_MAY_TRY, NULL},
+    {"generations_pool", generations, 24, CASE_SEES, "CONTIG_SOURCES=2m"},
+    {"generations_collapsed", generations, 0, CASE_SEES | CASE_MAY_TRY,
+     "CONTIG_SOURCES=thp"},
+    {"trim_spares_pool", trim_spares, 16, 0, "CONTIG_SOURCES=2m"},
+    {"trim_spares_collapsed", trim_spares, 0, CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
+    {"zero_after_fork", zero_after_fork, 8, CASE_MAY_TRY, NULL},
+    {"parent_dies_pool", parent_dies, 20, 0, "CONTIG_SOURCES=2m"},
+    {"parent_dies_collapsed", parent_dies, 0, CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
+    {"copy_on_write_pool", copy_on_write, 32, CASE_SEES, "CONTIG_SOURCES=2m"},
+    {"copy_on_write_collapsed", copy_on_write, 0, CASE_SEES | CASE_MAY_TRY,
+     "CONTIG_SOURCES=thp"},
+    {"private_short", private_short, 24, CASE_SEES, "CONTIG_SOURCES=2m"},
 };
 
 int main(int argc, char **argv)

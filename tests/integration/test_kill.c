@@ -27,8 +27,9 @@ static void busy(uint64_t seed, size_t most)
 			contig_free(kept[slot]);
 			kept[slot] = NULL;
 		} else {
-			kept[slot] = contigmalloc(size, M_TEMP, slot % 2 ? M_ZERO : 0, 0,
-						  ~(vm_paddr_t)0, slot % 3 ? 0 : 65536, 0);
+			kept[slot] =
+			    contigmalloc(size, M_TEMP, slot % 2 ? M_ZERO : 0, 0,
+					 ~(vm_paddr_t)0, slot % 3 ? 0 : 65536, 0);
 		}
 		switch (probe_random(&state) % 12) {
 		case 0:
@@ -75,8 +76,9 @@ static void kill_it(unsigned int iterations, long most_ms, size_t most, bool wit
 		kill(with_guard ? -child : child, SIGKILL);
 		require(waitpid(child, NULL, 0) == child, "waitpid: %s", strerror(errno));
 		for (int pool = 0; pool < POOLS; pool++)
-			require(before[pool].nr < 0 || hugepool_becomes(pool, &before[pool]),
-				"killed after %ld us, iteration %u: pool %d", us, done, pool);
+			require(
+			    before[pool].nr < 0 || hugepool_becomes(pool, &before[pool]),
+			    "killed after %ld us, iteration %u: pool %d", us, done, pool);
 	}
 	note("%u killed", done);
 	require(done >= iterations / 4, "only %u", done);
@@ -111,11 +113,12 @@ static void demoting(void)
 }
 
 static const struct test_case cases[] = {
-	{"with_pool", with_pool, 48, CASE_SLOW, "CONTIG_SOURCES=2m"},
-	{"collapsed", collapsed, 0, CASE_SLOW | CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
-	{"growing", growing, 4, CASE_SLOW | CASE_ROOT,
-	 "CONTIG_GROW=system CONTIG_SOURCES=1g,2m CONTIG_RECLAIM_MAX=512M"},
-	{"demoting", demoting, 0, CASE_SLOW | CASE_ROOT, "CONTIG_GROW=system CONTIG_SOURCES=1g,2m"},
+    {"with_pool", with_pool, 48, CASE_SLOW, "CONTIG_SOURCES=2m"},
+    {"collapsed", collapsed, 0, CASE_SLOW | CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
+    {"growing", growing, 4, CASE_SLOW | CASE_ROOT,
+     "CONTIG_GROW=system CONTIG_SOURCES=1g,2m CONTIG_RECLAIM_MAX=512M"},
+    {"demoting", demoting, 0, CASE_SLOW | CASE_ROOT,
+     "CONTIG_GROW=system CONTIG_SOURCES=1g,2m"},
 };
 
 int main(int argc, char **argv)

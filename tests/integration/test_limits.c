@@ -32,7 +32,8 @@ static uint64_t held(void)
 
 static void says(const char *text)
 {
-	require(strstr(contig_strreason(), text), "'%s' doesn't say %s", contig_strreason(), text);
+	require(strstr(contig_strreason(), text), "'%s' doesn't say %s",
+		contig_strreason(), text);
 }
 
 /* Superpages one by one, used as a program would; how many there are. */
@@ -41,7 +42,8 @@ static size_t use_up(size_t most)
 	size_t n = 0;
 	char *va;
 
-	while (n < most && (va = contigmalloc(SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, SUPERPAGE, 0))) {
+	while (n < most && (va = contigmalloc(SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0,
+					      SUPERPAGE, 0))) {
 		memset(va, 1, SUPERPAGE);
 		n++;
 	}
@@ -57,27 +59,31 @@ static void limit(void)
 	void *kept[4];
 
 	for (unsigned int i = 0; i < 4; i++) {
-		kept[i] = contigmalloc(SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, SUPERPAGE, 0);
+		kept[i] =
+		    contigmalloc(SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, SUPERPAGE, 0);
 		require(kept[i], "%u: %s", i, contig_strreason());
 		require(held() <= 8 * MIB, "%" PRIu64 " bytes held", held());
 	}
-	require(!contigmalloc(PAGE, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d", errno);
+	require(!contigmalloc(PAGE, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d",
+		errno);
 	says("CONTIG_LIMIT");
-	require(!contigmalloc(PAGE, M_TEMP, M_NOWAIT, ANY) && errno == ENOMEM, "errno %d", errno);
+	require(!contigmalloc(PAGE, M_TEMP, M_NOWAIT, ANY) && errno == ENOMEM, "errno %d",
+		errno);
 	require(contig_reserve(SUPERPAGE) == -1 && errno == ENOMEM, "reserve");
 	/* Where frames are hidden a run of several superpages is EPERM. */
 	require(!contigmalloc(16 * MIB, M_TEMP, 0, ANY) &&
-			errno == (contig_level() == CONTIG_LEVEL_HIDDEN ? EPERM : ENOMEM),
+		    errno == (contig_level() == CONTIG_LEVEL_HIDDEN ? EPERM : ENOMEM),
 		"16 MiB: errno %d", errno);
 	contig_free(kept[1]);
-	require(contigmalloc(MIB, M_TEMP, 0, ANY) && contigmalloc(MIB, M_TEMP, 0, ANY), "%s",
-		contig_strreason());
+	require(contigmalloc(MIB, M_TEMP, 0, ANY) && contigmalloc(MIB, M_TEMP, 0, ANY),
+		"%s", contig_strreason());
 	require(held() <= 8 * MIB, "%" PRIu64 " bytes held", held());
 }
 
 static void limit_below_superpage(void)
 {
-	require(!contigmalloc(PAGE, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d", errno);
+	require(!contigmalloc(PAGE, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d",
+		errno);
 	says("CONTIG_LIMIT");
 	require(!held(), "%" PRIu64 " bytes held", held());
 }
@@ -94,8 +100,9 @@ static void limit_of_all_pools(void)
 		require(pools[i], "%s", contig_strreason());
 	}
 	for (unsigned int i = 0; i < 12; i++)
-		n += contig_pool_malloc(i % 4 ? pools[i % 4 - 1] : NULL, SUPERPAGE, M_TEMP, 0, 0,
-					~(vm_paddr_t)0, SUPERPAGE, 0) != NULL;
+		n +=
+		    contig_pool_malloc(i % 4 ? pools[i % 4 - 1] : NULL, SUPERPAGE, M_TEMP,
+				       0, 0, ~(vm_paddr_t)0, SUPERPAGE, 0) != NULL;
 	require(held() <= 8 * MIB, "%u superpages, %" PRIu64 " bytes held", n, held());
 	require(n == 4, "%u superpages", n);
 }
@@ -130,10 +137,12 @@ static void search_in_vain(size_t most, const char *name)
 	for (unsigned int i = 0; i < 3; i++) {
 		/* RAM that exists, but where no superpage can be had: this
 		 * program's own page lies there. */
-		require(!contigmalloc(64 * 1024, M_TEMP, 0, low, low + SUPERPAGE, 0, 0), "how?");
+		require(!contigmalloc(64 * 1024, M_TEMP, 0, low, low + SUPERPAGE, 0, 0),
+			"how?");
 		require(errno == ENOMEM, "errno %d: %s", errno, contig_strreason());
 	}
-	require(!contigmalloc(most * 2, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d", errno);
+	require(!contigmalloc(most * 2, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d",
+		errno);
 	if (name)
 		says(name);
 	atomic_store(&watched, true);
@@ -177,7 +186,8 @@ static bool memory_group(long bytes)
 		     {"/sys/fs/cgroup/unified", "memory.max"}};
 
 	for (size_t i = 0; i < 3; i++) {
-		snprintf(group, sizeof(group), "%s/libcontig-limits-%d", kinds[i].root, (int)getpid());
+		snprintf(group, sizeof(group), "%s/libcontig-limits-%d", kinds[i].root,
+			 (int)getpid());
 		if (mkdir(group, 0755))
 			continue;
 		if (group_write(kinds[i].file, bytes))
@@ -215,7 +225,8 @@ static void collapse_in_group(void *arg)
 	size_t n;
 
 	(void)arg;
-	require(!contigmalloc(512 * MIB, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d", errno);
+	require(!contigmalloc(512 * MIB, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d",
+		errno);
 	n = use_up(1000);
 	note("%zu superpages within 256 MiB: %s", n, contig_strreason());
 	require(n >= 8, "next to nothing");
@@ -321,7 +332,8 @@ static void hugetlb_in_group(void *arg)
 	n = use_up(100);
 	note("%zu superpages within 8 MiB", n);
 	require(n <= 4, "more than the group may have");
-	require(!contigmalloc(12 * MIB, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d", errno);
+	require(!contigmalloc(12 * MIB, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d",
+		errno);
 	require(contig_reserve(32 * MIB) == -1, "reserve");
 	require(!contigmalloc(PAGE, M_TEMP, M_NOWAIT, 0, 0xffffffff, 0, 0), "low");
 }
@@ -336,7 +348,8 @@ static void hugetlb_group(const char *v1, const char *v2)
 			continue;
 		snprintf(group, sizeof(group), "%s/libcontig-limits-%d", hugetlb_roots[i],
 			 (int)getpid());
-		if (!mkdir(group, 0755) && (group_write(v2, 8 << 20) || group_write(v1, 8 << 20))) {
+		if (!mkdir(group, 0755) &&
+		    (group_write(v2, 8 << 20) || group_write(v1, 8 << 20))) {
 			struct outcome out;
 			pid_t child;
 
@@ -350,14 +363,17 @@ static void hugetlb_group(const char *v1, const char *v2)
 			}
 			out = reap(child);
 			group_remove();
-			snprintf(path, sizeof(path), "%s/cgroup.subtree_control", hugetlb_roots[i]);
+			snprintf(path, sizeof(path), "%s/cgroup.subtree_control",
+				 hugetlb_roots[i]);
 			if (enabled)
 				probe_write_text(path, "-hugetlb");
-			require(!out.status, "status %d signal %d", out.status, out.signal);
+			require(!out.status, "status %d signal %d", out.status,
+				out.signal);
 			return;
 		}
 		group_remove();
-		snprintf(path, sizeof(path), "%s/cgroup.subtree_control", hugetlb_roots[i]);
+		snprintf(path, sizeof(path), "%s/cgroup.subtree_control",
+			 hugetlb_roots[i]);
 		if (enabled)
 			probe_write_text(path, "-hugetlb");
 	}
@@ -384,8 +400,9 @@ static void thief(void *arg)
 	for (;;) {
 		size_t len = (1 + probe_random(&state) % 6) * SUPERPAGE;
 		int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB;
-		void *p = mmap(NULL, len, PROT_READ | PROT_WRITE,
-			       flags | (probe_random(&state) % 2 ? MAP_NORESERVE : 0), -1, 0);
+		void *p =
+		    mmap(NULL, len, PROT_READ | PROT_WRITE,
+			 flags | (probe_random(&state) % 2 ? MAP_NORESERVE : 0), -1, 0);
 
 		if (p == MAP_FAILED)
 			continue;
@@ -408,11 +425,14 @@ static void rival(void *arg)
 		size_t size = 1 + probe_random(&state) % (3 * MIB);
 
 		contig_free(kept[slot]);
-		kept[slot] = contigmalloc(size, M_TEMP, slot % 2 ? M_ZERO : M_NOWAIT, ANY);
+		kept[slot] =
+		    contigmalloc(size, M_TEMP, slot % 2 ? M_ZERO : M_NOWAIT, ANY);
 		if (kept[slot])
 			memset(kept[slot], 1, size);
 		else
-			require(errno == ENOMEM && *contig_strreason(), "errno %d", errno);
+			require((errno == ENOMEM || (errno == EPERM && !probe_sees())) &&
+				    *contig_strreason(),
+				"errno %d", errno);
 		if (probe_random(&state) % 8 == 0) {
 			for (unsigned int i = 0; i < 8; i++) {
 				contig_free(kept[i]);
@@ -468,7 +488,8 @@ static void no_collapse(void)
 {
 	if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0))
 		skip("PR_SET_THP_DISABLE: %s", strerror(errno));
-	require(!contigmalloc(PAGE, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d", errno);
+	require(!contigmalloc(PAGE, M_TEMP, 0, ANY) && errno == ENOMEM, "errno %d",
+		errno);
 	says("collapse");
 	note("%s", contig_strreason());
 }
@@ -506,24 +527,27 @@ static void overcommitted(void)
 }
 
 static const struct test_case cases[] = {
-	{"limit_pool", limit, 24, 0, "CONTIG_LIMIT=8M CONTIG_SOURCES=2m"},
-	{"limit_collapsed", limit, 0, CASE_MAY_TRY, "CONTIG_LIMIT=8M CONTIG_SOURCES=thp"},
-	{"limit_below_superpage", limit_below_superpage, POOL_ANY, 0, "CONTIG_LIMIT=1M"},
-	{"limit_of_all_pools", limit_of_all_pools, 24, CASE_MAY_TRY, "CONTIG_LIMIT=8M"},
-	{"reclaim_max_pool", reclaim_max, 40, CASE_SEES, "CONTIG_RECLAIM_MAX=32M CONTIG_SOURCES=2m"},
-	{"reclaim_max_collapsed", reclaim_max, 0, CASE_SEES | CASE_MAY_TRY,
-	 "CONTIG_RECLAIM_MAX=32M CONTIG_SOURCES=thp"},
-	{"memory_group_collapse", memory_group_collapse, 0, CASE_ROOT, NULL},
-	{"memory_group_tiny", memory_group_tiny, 0, CASE_ROOT, NULL},
-	{"memory_group_budget", memory_group_budget, 0, CASE_ROOT | CASE_SEES, NULL},
-	{"memory_group_pool", memory_group_pool, 30, CASE_ROOT, "CONTIG_SOURCES=2m"},
-	{"hugetlb_group_use", hugetlb_group_use, 30, CASE_ROOT, "CONTIG_SOURCES=2m"},
-	{"hugetlb_group_reservation", hugetlb_group_reservation, 30, CASE_ROOT, "CONTIG_SOURCES=2m"},
-	{"fights", fights, 10, 0, "CONTIG_SOURCES=2m"},
-	{"reserved_by_others", reserved_by_others, 12, 0, "CONTIG_SOURCES=2m"},
-	{"no_collapse", no_collapse, 0, CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
-	{"large_collapsed", large_collapsed, 0, CASE_MAY_TRY, NULL},
-	{"overcommitted", overcommitted, 0, CASE_ROOT, "CONTIG_GROW=overcommit CONTIG_SOURCES=2m"},
+    {"limit_pool", limit, 24, 0, "CONTIG_LIMIT=8M CONTIG_SOURCES=2m"},
+    {"limit_collapsed", limit, 0, CASE_MAY_TRY, "CONTIG_LIMIT=8M CONTIG_SOURCES=thp"},
+    {"limit_below_superpage", limit_below_superpage, POOL_ANY, 0, "CONTIG_LIMIT=1M"},
+    {"limit_of_all_pools", limit_of_all_pools, 24, CASE_MAY_TRY, "CONTIG_LIMIT=8M"},
+    {"reclaim_max_pool", reclaim_max, 40, CASE_SEES,
+     "CONTIG_RECLAIM_MAX=32M CONTIG_SOURCES=2m"},
+    {"reclaim_max_collapsed", reclaim_max, 0, CASE_SEES | CASE_MAY_TRY,
+     "CONTIG_RECLAIM_MAX=32M CONTIG_SOURCES=thp"},
+    {"memory_group_collapse", memory_group_collapse, 0, CASE_ROOT, NULL},
+    {"memory_group_tiny", memory_group_tiny, 0, CASE_ROOT, NULL},
+    {"memory_group_budget", memory_group_budget, 0, CASE_ROOT | CASE_SEES, NULL},
+    {"memory_group_pool", memory_group_pool, 30, CASE_ROOT, "CONTIG_SOURCES=2m"},
+    {"hugetlb_group_use", hugetlb_group_use, 30, CASE_ROOT, "CONTIG_SOURCES=2m"},
+    {"hugetlb_group_reservation", hugetlb_group_reservation, 30, CASE_ROOT,
+     "CONTIG_SOURCES=2m"},
+    {"fights", fights, 10, 0, "CONTIG_SOURCES=2m"},
+    {"reserved_by_others", reserved_by_others, 12, 0, "CONTIG_SOURCES=2m"},
+    {"no_collapse", no_collapse, 0, CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
+    {"large_collapsed", large_collapsed, 0, CASE_MAY_TRY, NULL},
+    {"overcommitted", overcommitted, 0, CASE_ROOT,
+     "CONTIG_GROW=overcommit CONTIG_SOURCES=2m"},
 };
 
 int main(int argc, char **argv)

@@ -74,7 +74,8 @@ struct request {
 /* Whether [pa, pa + rounded) meets a request. */
 static bool meets(const struct request *r, uint64_t pa, size_t rounded)
 {
-	return pa >= r->low && pa + rounded <= r->high && !(r->alignment && pa % r->alignment) &&
+	return pa >= r->low && pa + rounded <= r->high &&
+	       !(r->alignment && pa % r->alignment) &&
 	       !(r->boundary && ((pa ^ (pa + rounded - 1)) & -r->boundary));
 }
 
@@ -117,7 +118,8 @@ static size_t sample_offset(const struct slot *s, size_t i, size_t *n)
 		at = i / 2 * PAGE + (i % 2 ? PAGE - 8 : 0);
 	} else {
 		*n = SAMPLES;
-		at = (size_t)((s->stamp >> 8) + i * (s->rounded / SAMPLES)) % (s->rounded / 8) * 8;
+		at = (size_t)((s->stamp >> 8) + i * (s->rounded / SAMPLES)) %
+		     (s->rounded / 8) * 8;
 		if (i == 0)
 			at = 0;
 		if (i == SAMPLES - 1)
@@ -148,7 +150,8 @@ static void check_stamp(const struct slot *s)
 
 		memcpy(&word, s->va + at, 8);
 		require(word == word_at(s->stamp, at),
-			"%zu bytes at %p: the word at %zu was overwritten", s->size, (void *)s->va, at);
+			"%zu bytes at %p: the word at %zu was overwritten", s->size,
+			(void *)s->va, at);
 	}
 }
 
@@ -156,7 +159,7 @@ static void check_stamp(const struct slot *s)
  * that isn't zeroed as a whole is found sooner or later. */
 static void check_zero(const struct slot *s)
 {
-	for (size_t at = 0; at < s->rounded; at += s->rounded > MIB ? 131072 : 512) {
+	for (size_t at = 0; at<s->rounded; at += s->rounded> MIB ? 131072 : 512) {
 		uint64_t first, last;
 
 		memcpy(&first, s->va + at, 8);
@@ -229,7 +232,9 @@ static struct request random_request(void)
 		else if (rnd(2))
 			r.high = ~(vm_paddr_t)0;
 		if (rnd(4)) {
-			r.high = r.high < ~(vm_paddr_t)0 - rounded * 4 ? r.high + rounded * 4 : r.high;
+			r.high = r.high < ~(vm_paddr_t)0 - rounded * 4
+				     ? r.high + rounded * 4
+				     : r.high;
 			r.low = r.low > rounded * 4 ? r.low - rounded * 4 : 0;
 		}
 	} else if (rnd(2000) == 0) {
@@ -243,7 +248,8 @@ static void refused(const struct request *r, int flags)
 {
 	uint64_t where;
 
-	require(errno == ENOMEM || errno == ERANGE || (errno == EPERM && !m.sees), "errno %d", errno);
+	require(errno == ENOMEM || errno == ERANGE || (errno == EPERM && !m.sees),
+		"errno %d", errno);
 	require(*contig_strreason(), "no reason");
 	m.refusals++;
 	m.ranges += errno == ERANGE;
@@ -253,8 +259,10 @@ static void refused(const struct request *r, int flags)
 	m.checked_refusals++;
 	require(!room(r, &where),
 		"refused size %zu low 0x%" PRIx64 " high 0x%" PRIx64
-		" alignment 0x%lx boundary 0x%" PRIx64 " although 0x%" PRIx64 " would do: %s",
-		r->size, r->low, r->high, r->alignment, r->boundary, where, contig_strreason());
+		" alignment 0x%lx boundary 0x%" PRIx64 " although 0x%" PRIx64
+		" would do: %s",
+		r->size, r->low, r->high, r->alignment, r->boundary, where,
+		contig_strreason());
 }
 
 static void allocate(unsigned int index)
@@ -266,7 +274,8 @@ static void allocate(unsigned int index)
 	if (m.live + r.size > LIVE_MOST)
 		return;
 	errno = 0;
-	s->va = contigmalloc(r.size, M_TEMP, flags, r.low, r.high, r.alignment, r.boundary);
+	s->va =
+	    contigmalloc(r.size, M_TEMP, flags, r.low, r.high, r.alignment, r.boundary);
 	if (!s->va) {
 		refused(&r, flags);
 		return;
@@ -276,18 +285,19 @@ static void allocate(unsigned int index)
 	s->rounded = (r.size + PAGE - 1) / PAGE * PAGE;
 	s->stamp = probe_random(&m.state);
 	if (m.sees) {
-		require(!probe_run(s->va, s->rounded, &s->pa), "%zu bytes at %p: not contiguous",
-			s->size, (void *)s->va);
+		require(!probe_run(s->va, s->rounded, &s->pa),
+			"%zu bytes at %p: not contiguous", s->size, (void *)s->va);
 		require(contig_virt_to_phys(s->va) == s->pa, "virt_to_phys is wrong");
 	} else {
 		/* Described memory has no frames but those of its description;
 		 * hidden memory none that we can see. */
-		s->pa = m.physical ? contig_virt_to_phys(s->va) : (uint64_t)(uintptr_t)s->va;
+		s->pa =
+		    m.physical ? contig_virt_to_phys(s->va) : (uint64_t)(uintptr_t)s->va;
 	}
 	require(meets(&r, s->pa, s->rounded) || !m.physical,
 		"0x%" PRIx64 " for size %zu low 0x%" PRIx64 " high 0x%" PRIx64
-		" alignment 0x%lx boundary 0x%" PRIx64, s->pa, r.size, r.low, r.high, r.alignment,
-		r.boundary);
+		" alignment 0x%lx boundary 0x%" PRIx64,
+		s->pa, r.size, r.low, r.high, r.alignment, r.boundary);
 	if (m.physical)
 		own(index);
 	if (flags & M_ZERO)
@@ -354,18 +364,21 @@ static void all_back(void)
 	require(!m.live, "the model is wrong");
 	contig_stats_get(&stats);
 	require(!stats.allocated, "%" PRIu64 " bytes still allocated", stats.allocated);
-	require(stats.free + stats.cached == stats.held, "free %" PRIu64 " + %" PRIu64
-		" cached, held %" PRIu64, stats.free, stats.cached, stats.held);
+	require(stats.free + stats.cached == stats.held,
+		"free %" PRIu64 " + %" PRIu64 " cached, held %" PRIu64, stats.free,
+		stats.cached, stats.held);
 	require(stats.requests == m.allocations && stats.failures == m.refusals,
-		"%" PRIu64 " requests %" PRIu64 " failures, counted %lu %lu", stats.requests,
-		stats.failures, m.allocations, m.refusals);
+		"%" PRIu64 " requests %" PRIu64 " failures, counted %lu %lu",
+		stats.requests, stats.failures, m.allocations, m.refusals);
 	returned = contig_trim();
-	require(returned == stats.held, "trim gave %zu of %" PRIu64, returned, stats.held);
+	require(returned == stats.held, "trim gave %zu of %" PRIu64, returned,
+		stats.held);
 	contig_stats_get(&stats);
-	require(!stats.held && !stats.free && !stats.cached && !stats.pinned && !stats.resident &&
-			!stats.unwired, "%" PRIu64 " still held", stats.held);
-	require(stats.taken == stats.returned, "%" PRIu64 " taken, %" PRIu64 " returned", stats.taken,
-		stats.returned);
+	require(!stats.held && !stats.free && !stats.cached && !stats.pinned &&
+		    !stats.resident && !stats.unwired,
+		"%" PRIu64 " still held", stats.held);
+	require(stats.taken == stats.returned, "%" PRIu64 " taken, %" PRIu64 " returned",
+		stats.taken, stats.returned);
 }
 
 static unsigned long operations(unsigned long usual)
@@ -385,8 +398,8 @@ static void run(unsigned long ops, uint64_t seed)
 	m.state = seed;
 	m.sees = contig_level() == CONTIG_LEVEL_PHYSICAL;
 	m.physical = contig_level() != CONTIG_LEVEL_HIDDEN;
-	require(m.sees == probe_sees() || contig_level() == CONTIG_LEVEL_SIMULATED, "level %d",
-		(int)contig_level());
+	require(m.sees == probe_sees() || contig_level() == CONTIG_LEVEL_SIMULATED,
+		"level %d", (int)contig_level());
 	/* Memory of a simulated machine ends before 64 GiB, too. */
 	m.frames = (n && m.sees ? ram[n - 1].end : 64 * GIB) / PAGE;
 	m.owner = mmap(NULL, m.frames * sizeof(m.owner[0]), PROT_READ | PROT_WRITE,
@@ -395,7 +408,8 @@ static void run(unsigned long ops, uint64_t seed)
 	require(m.owner != MAP_FAILED && m.known, "no memory for the model");
 	sequence(ops);
 	all_back();
-	note("%lu allocations, %lu refused (%lu ERANGE, %lu looked into), %lu trims, seed %" PRIu64,
+	note("%lu allocations, %lu refused (%lu ERANGE, %lu looked into), %lu trims, "
+	     "seed %" PRIu64,
 	     m.allocations, m.refusals, m.ranges, m.checked_refusals, m.trims, seed);
 	require(m.allocations > ops / 4, "too few to mean anything");
 }
@@ -418,7 +432,8 @@ static void real_collapsed(void)
 	/* 64 MiB of grace: others may live on this machine. */
 	while (probe_meminfo("ShmemHugePages") > shmem + 65536 && probe_ms() < end)
 		probe_sleep_ms(20);
-	require(probe_meminfo("ShmemHugePages") <= shmem + 65536, "collapsed memory is missing");
+	require(probe_meminfo("ShmemHugePages") <= shmem + 65536,
+		"collapsed memory is missing");
 }
 
 static void simulated(void)
@@ -431,23 +446,24 @@ static void simulated(void)
 		fflush(NULL);
 		child = fork();
 		if (!child) {
-			snprintf(text, sizeof(text), "1M-2G%s,4G-5G@0,5G-6G@1,8G-8704M@3,seed=%d",
+			snprintf(text, sizeof(text),
+				 "1M-2G%s,4G-5G@0,5G-6G@1,8G-8704M@3,seed=%d",
 				 seed % 2 ? "@1" : "", (int)(test_seed() + seed));
 			setenv("CONTIG_SIM", text, 1);
 			run(operations(100000), test_seed() + 100 + seed);
 			_exit(0);
 		}
 		out = reap(child);
-		require(!out.status, "seed %d: status %d signal %d", (int)seed, out.status,
-			out.signal);
+		require(!out.status, "seed %d: status %d signal %d", (int)seed,
+			out.status, out.signal);
 	}
 }
 
 static const struct test_case cases[] = {
-	{"real_pool", real_pool, 400, CASE_SLOW, "CONTIG_SOURCES=2m"},
-	{"real_collapsed", real_collapsed, 0, CASE_SLOW | CASE_MAY_TRY,
-	 "CONTIG_SOURCES=thp CONTIG_RECLAIM_MAX=256M CONTIG_LIMIT=640M"},
-	{"simulated", simulated, POOL_ANY, CASE_SLOW, NULL},
+    {"real_pool", real_pool, 400, CASE_SLOW, "CONTIG_SOURCES=2m"},
+    {"real_collapsed", real_collapsed, 0, CASE_SLOW | CASE_MAY_TRY,
+     "CONTIG_SOURCES=thp CONTIG_RECLAIM_MAX=256M CONTIG_LIMIT=640M"},
+    {"simulated", simulated, POOL_ANY, CASE_SLOW, NULL},
 };
 
 int main(int argc, char **argv)

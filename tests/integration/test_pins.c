@@ -33,7 +33,8 @@ static void take(size_t most)
 	for (; n_wired < most && n_wired < MOST; n_wired++) {
 		struct wired *w = &wired[n_wired];
 
-		w->va = contigmalloc(SUPERPAGE, M_DEVBUF, M_WAITOK, 0, ~(vm_paddr_t)0, SUPERPAGE, 0);
+		w->va = contigmalloc(SUPERPAGE, M_DEVBUF, M_WAITOK, 0, ~(vm_paddr_t)0,
+				     SUPERPAGE, 0);
 		if (!w->va)
 			break;
 		w->pa = probe_address(w->va);
@@ -49,10 +50,11 @@ static void intact(const char *after)
 
 		/* A child's page tables fill when it looks. */
 		for (size_t b = 0; b < SUPERPAGE; b += PAGE)
-			require(wired[i].va[b] == (char)i, "%s: content of superpage %zu", after, i);
+			require(wired[i].va[b] == (char)i, "%s: content of superpage %zu",
+				after, i);
 		require(!probe_run(wired[i].va, SUPERPAGE, &pa) && pa == wired[i].pa,
-			"%s: superpage %zu is at 0x%" PRIx64 ", was at 0x%" PRIx64, after, i, pa,
-			wired[i].pa);
+			"%s: superpage %zu is at 0x%" PRIx64 ", was at 0x%" PRIx64, after,
+			i, pa, wired[i].pa);
 	}
 }
 
@@ -63,7 +65,8 @@ static void says_pinned(const char *after)
 	for (size_t i = 0; i < n_wired; i++) {
 		require(contig_range_check(wired[i].va, SUPERPAGE, &info) == 1, "%s",
 			contig_strreason());
-		require(info.wiring == CONTIG_WIRING_PINNED, "%s: wiring %d", after, (int)info.wiring);
+		require(info.wiring == CONTIG_WIRING_PINNED, "%s: wiring %d", after,
+			(int)info.wiring);
 	}
 	require(!contig_verify(), "%s: frames moved", after);
 }
@@ -104,7 +107,8 @@ static void survive(const char *after)
 	if (!probe_can_attack())
 		return;
 	attack(&held, &moved, &untold);
-	note("%s: %u attacks held off, %u in vain for other reasons", after, held, untold);
+	note("%s: %u attacks held off, %u in vain for other reasons", after, held,
+	     untold);
 	require(!moved, "%s: the attack moved a superpage that says it is pinned", after);
 	intact(after);
 }
@@ -120,16 +124,17 @@ static void control(void)
 	if (!probe_can_attack())
 		skip("memory can't be taken offline here");
 	take(MOST);
-	require(contig_range_check(wired[0].va, SUPERPAGE, &info) == 1, "%s", contig_strreason());
+	require(contig_range_check(wired[0].va, SUPERPAGE, &info) == 1, "%s",
+		contig_strreason());
 	require(info.wiring < CONTIG_WIRING_PINNED, "not pinned, but says so");
 	attack(&held, &moved, &untold);
 	for (size_t i = 0; i < n_wired; i++)
 		elsewhere += probe_address(wired[i].va) != wired[i].pa;
-	note("%u blocks of memory emptied, %u couldn't be; %lu of %zu superpages moved", moved,
-	     untold + held, elsewhere, n_wired);
+	note("%u blocks of memory emptied, %u couldn't be; %lu of %zu superpages moved",
+	     moved, untold + held, elsewhere, n_wired);
 	/* And the library sees that. */
-	require(contig_verify() == (int)(elsewhere * (SUPERPAGE / PAGE)), "verify says %d",
-		contig_verify());
+	require(contig_verify() == (int)(elsewhere * (SUPERPAGE / PAGE)),
+		"verify says %d", contig_verify());
 	if (!elsewhere)
 		skip("nothing could be moved: the other cases prove less here");
 }
@@ -142,14 +147,14 @@ static void closes_all(void)
 
 	take(MOST);
 	pinned = probe_status("VmPin");
-	require(pinned >= (long)(n_wired * SUPERPAGE / 1024), "VmPin %ld kB of %zu", pinned,
-		n_wired * SUPERPAGE / 1024);
+	require(pinned >= (long)(n_wired * SUPERPAGE / 1024), "VmPin %ld kB of %zu",
+		pinned, n_wired * SUPERPAGE / 1024);
 	says_pinned("at first");
 	require(!syscall(SYS_close_range, 3, ~0U, 0), "close_range: %s", strerror(errno));
 	/* A dead ring lets go after a moment. */
 	probe_sleep_ms(250);
-	require(probe_status("VmPin") == pinned, "VmPin %ld kB, was %ld", probe_status("VmPin"),
-		pinned);
+	require(probe_status("VmPin") == pinned, "VmPin %ld kB, was %ld",
+		probe_status("VmPin"), pinned);
 	says_pinned("after closefrom");
 	survive("after closefrom");
 	/* The library goes on, its descriptors gone. */
@@ -166,8 +171,8 @@ static void reuses_all(void)
 	intact("descriptors reused");
 	says_pinned("descriptors reused");
 	contig_free(contigmalloc(64 * PAGE, M_DEVBUF, 0, 0, ~(vm_paddr_t)0, 0, 0));
-	require(contig_virt_to_phys(&n_wired) == probe_address(&n_wired), "translation: %s",
-		contig_strreason());
+	require(contig_virt_to_phys(&n_wired) == probe_address(&n_wired),
+		"translation: %s", contig_strreason());
 	require(!(fcntl(STDOUT_FILENO, F_GETFD) < 0), "stdout was closed");
 }
 
@@ -247,7 +252,8 @@ static void pipe_held(void)
 	survive("by a pipe");
 	/* A pipe dies with its descriptors; that is told. */
 	require(!syscall(SYS_close_range, 3, ~0U, 0), "close_range: %s", strerror(errno));
-	require(contig_range_check(wired[0].va, SUPERPAGE, &info) == 1, "%s", contig_strreason());
+	require(contig_range_check(wired[0].va, SUPERPAGE, &info) == 1, "%s",
+		contig_strreason());
 	require(info.wiring < CONTIG_WIRING_PINNED, "no pin any more, but says so");
 }
 
@@ -257,11 +263,13 @@ static void told(enum contig_wiring most)
 	struct contig_range_info info;
 
 	take(4);
-	require(contig_range_check(wired[0].va, SUPERPAGE, &info) == 1, "%s", contig_strreason());
+	require(contig_range_check(wired[0].va, SUPERPAGE, &info) == 1, "%s",
+		contig_strreason());
 	require(info.wiring == most, "wiring %d", (int)info.wiring);
 	contig_stats_get(&stats);
 	require(!stats.pinned, "%" PRIu64 " bytes pinned", stats.pinned);
-	require((most == CONTIG_WIRING_RESIDENT ? stats.resident : stats.unwired) == stats.held,
+	require((most == CONTIG_WIRING_RESIDENT ? stats.resident : stats.unwired) ==
+		    stats.held,
 		"resident %" PRIu64 " unwired %" PRIu64, stats.resident, stats.unwired);
 }
 
@@ -276,20 +284,26 @@ static void unwired(void)
 }
 
 static const struct test_case cases[] = {
-	{"control", control, MOST, CASE_ROOT | CASE_SEES | CASE_SLOW | CASE_ATTACKS,
-	 "CONTIG_SOURCES=2m CONTIG_PIN=none"},
-	{"closes_all_pool", closes_all, MOST, CASE_SEES | CASE_SLOW | CASE_ATTACKS, "CONTIG_SOURCES=2m"},
-	{"closes_all_collapsed", closes_all, 0, CASE_SEES | CASE_SLOW | CASE_MAY_TRY | CASE_ATTACKS,
-	 "CONTIG_SOURCES=thp"},
-	{"reuses_all", reuses_all, 16, CASE_SEES | CASE_MAY_TRY, NULL},
-	{"daemonises_pool", daemonises, MOST, CASE_SEES | CASE_SLOW | CASE_ATTACKS, "CONTIG_SOURCES=2m"},
-	{"daemonises_collapsed", daemonises, 0, CASE_SEES | CASE_SLOW | CASE_MAY_TRY | CASE_ATTACKS,
-	 "CONTIG_SOURCES=thp"},
-	{"outlives_child", outlives_child, 24, CASE_SEES | CASE_SLOW | CASE_ATTACKS, "CONTIG_SOURCES=2m"},
-	{"pipe_held", pipe_held, 20, CASE_SEES | CASE_SLOW | CASE_ATTACKS, "CONTIG_SOURCES=2m CONTIG_PIN=pipe"},
-	{"resident_pool", resident, 8, CASE_SEES, "CONTIG_SOURCES=2m CONTIG_PIN=none"},
-	{"resident_mlock", resident, 0, CASE_SEES | CASE_MAY_TRY, "CONTIG_SOURCES=thp CONTIG_PIN=mlock"},
-	{"unwired", unwired, 0, CASE_SEES | CASE_MAY_TRY, "CONTIG_SOURCES=thp CONTIG_PIN=none"},
+    {"control", control, MOST, CASE_ROOT | CASE_SEES | CASE_SLOW | CASE_ATTACKS,
+     "CONTIG_SOURCES=2m CONTIG_PIN=none"},
+    {"closes_all_pool", closes_all, MOST, CASE_SEES | CASE_SLOW | CASE_ATTACKS,
+     "CONTIG_SOURCES=2m"},
+    {"closes_all_collapsed", closes_all, 0,
+     CASE_SEES | CASE_SLOW | CASE_MAY_TRY | CASE_ATTACKS, "CONTIG_SOURCES=thp"},
+    {"reuses_all", reuses_all, 16, CASE_SEES | CASE_MAY_TRY, NULL},
+    {"daemonises_pool", daemonises, MOST, CASE_SEES | CASE_SLOW | CASE_ATTACKS,
+     "CONTIG_SOURCES=2m"},
+    {"daemonises_collapsed", daemonises, 0,
+     CASE_SEES | CASE_SLOW | CASE_MAY_TRY | CASE_ATTACKS, "CONTIG_SOURCES=thp"},
+    {"outlives_child", outlives_child, 24, CASE_SEES | CASE_SLOW | CASE_ATTACKS,
+     "CONTIG_SOURCES=2m"},
+    {"pipe_held", pipe_held, 20, CASE_SEES | CASE_SLOW | CASE_ATTACKS,
+     "CONTIG_SOURCES=2m CONTIG_PIN=pipe"},
+    {"resident_pool", resident, 8, CASE_SEES, "CONTIG_SOURCES=2m CONTIG_PIN=none"},
+    {"resident_mlock", resident, 0, CASE_SEES | CASE_MAY_TRY,
+     "CONTIG_SOURCES=thp CONTIG_PIN=mlock"},
+    {"unwired", unwired, 0, CASE_SEES | CASE_MAY_TRY,
+     "CONTIG_SOURCES=thp CONTIG_PIN=none"},
 };
 
 int main(int argc, char **argv)
