@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/page.h"
 #include "base/reason.h"
-#include "host/nodes.h"
 #include "host/pagemap.h"
 #include "phys/counters.h"
 #include "phys/physmap.h"
@@ -39,16 +38,6 @@ static bool make_room(struct candidates *c, size_t more)
 	return true;
 }
 
-static int node_of(const struct superpage *page)
-{
-	int index;
-
-	if (contig_machine.n_nodes == 1)
-		return 0;
-	index = contig_machine_node_index(contig_node_at(page->staging));
-	return index < 0 ? 0 : index;
-}
-
 static size_t take_simulated(struct candidates *c, size_t count)
 {
 	uint64_t *places = malloc(count * sizeof(*places));
@@ -60,11 +49,8 @@ static size_t take_simulated(struct candidates *c, size_t count)
 	for (unsigned int i = 0; i < n; i++) {
 		struct candidate *one = &c->list[c->n++];
 
-		*one = (struct candidate){.place = places[i]};
-		for (unsigned int r = 0; r < contig_machine.n_ranges; r++)
-			if (places[i] >= contig_machine.ranges[r].start &&
-			    places[i] < contig_machine.ranges[r].end)
-				one->node = contig_machine.ranges[r].node;
+		*one = (struct candidate){.place = places[i],
+					  .node = contig_machine_sim_node(places[i])};
 	}
 	free(places);
 	return n;
@@ -96,7 +82,7 @@ size_t contig_candidates_take(struct candidates *c, size_t count)
 		one->place = batch->pages[i].frame == FRAME_HIDDEN
 				     ? EXTENT_NONE
 				     : batch->pages[i].frame << FRAME_SHIFT;
-		one->node = node_of(&batch->pages[i]);
+		one->node = contig_machine_node_at(batch->pages[i].staging);
 		one->batch = c->n_batches;
 		one->page = i;
 		one->keep = false;

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/page.h"
 #include "base/reason.h"
+#include "host/nodes.h"
 #include "host/pagemap.h"
 
 #include <errno.h>
@@ -147,6 +148,16 @@ int contig_machine_node_here(void)
 	if (contig_machine.n_nodes == 1 || contig_machine.level == CONTIG_LEVEL_SIMULATED)
 		return 0;
 	index = contig_machine_node_index(contig_topology_node_here());
+	return index < 0 ? 0 : index;
+}
+
+int contig_machine_node_at(const void *va)
+{
+	int index;
+
+	if (contig_machine.n_nodes == 1)
+		return 0;
+	index = contig_machine_node_index(contig_node_at(va));
 	return index < 0 ? 0 : index;
 }
 

@@ -43,6 +43,9 @@ void contig_machine_node_order(int index, int *order);
 /* Index of the calling thread's node; 0 when unknown. */
 int contig_machine_node_here(void);
 
+/* Index of the node on which touched memory of ours lies; 0 when unknown. */
+int contig_machine_node_at(const void *va);
+
 /* Whether any RAM of this machine could hold such a run, on node index (-1:
  * any), were all of it superpages. */
 bool contig_machine_can_hold(const struct extent_request *request, int index);
@@ -55,5 +58,7 @@ int contig_machine_parse(const char *text, struct machine *out);
  * How many. */
 unsigned int contig_machine_sim_take(uint64_t *places, unsigned int n, int index);
 void contig_machine_sim_return(uint64_t place);
+/* Node index of a described place, -1 outside the description. */
+int contig_machine_sim_node(uint64_t place);
 
 #endif

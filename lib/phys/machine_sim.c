@@ -121,7 +121,7 @@ int contig_machine_parse(const char *text, struct machine *out)
 	return make_order(out, seed);
 }
 
-static int place_node(uint64_t place)
+int contig_machine_sim_node(uint64_t place)
 {
 	for (unsigned int i = 0; i < contig_machine.n_ranges; i++)
 		if (place >= contig_machine.ranges[i].start && place < contig_machine.ranges[i].end)
@@ -137,7 +137,7 @@ unsigned int contig_machine_sim_take(uint64_t *places, unsigned int n, int index
 	for (unsigned int i = n_order; i > 0 && got < n; i--) {
 		uint64_t place = order[i - 1];
 
-		if (index >= 0 && place_node(place) != index)
+		if (index >= 0 && contig_machine_sim_node(place) != index)
 			continue;
 		places[got++] = place;
 		memmove(&order[i - 1], &order[i], (n_order - i) * sizeof(*order));

@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/page.h"
 #include "base/reason.h"
-#include "host/nodes.h"
 #include "host/pagemap.h"
 #include "phys/counters.h"
 #include "phys/extent.h"
@@ -90,16 +89,6 @@ struct group {
 	size_t first, n;
 };
 
-static int page_node(const struct superpage *page)
-{
-	int index;
-
-	if (contig_machine.n_nodes == 1)
-		return 0;
-	index = contig_machine_node_index(contig_node_at(page->staging));
-	return index < 0 ? 0 : index;
-}
-
 /* Pin pages[first...] that share a node, as many as a pin takes. */
 static int make_group(struct contig_pool *pool, struct superpage_batch *batch, size_t first,
 		      enum contig_source source, struct group *group)
@@ -114,9 +103,9 @@ static int make_group(struct contig_pool *pool, struct superpage_batch *batch, s
 	segment->source = source;
 	segment->page_size = batch->request.page_size;
 	segment->shared = batch->request.shared;
-	segment->node = page_node(&batch->pages[first]);
+	segment->node = contig_machine_node_at(batch->pages[first].staging);
 	while (first + n < batch->n && n < PIN_SLOTS &&
-	       page_node(&batch->pages[first + n]) == segment->node) {
+	       contig_machine_node_at(batch->pages[first + n].staging) == segment->node) {
 		ranges[n].iov_base = batch->pages[first + n].staging;
 		ranges[n].iov_len = segment->page_size;
 		n++;
@@ -308,10 +297,7 @@ size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places
 		segment->source = CONTIG_SOURCE_2M;
 		segment->page_size = SUPERPAGE_SIZE;
 		segment->shared = true;
-		for (unsigned int r = 0; r < contig_machine.n_ranges; r++)
-			if (places[i] >= contig_machine.ranges[r].start &&
-			    places[i] < contig_machine.ranges[r].end)
-				segment->node = contig_machine.ranges[r].node;
+		segment->node = contig_machine_sim_node(places[i]);
 		segment->n = 1;
 		segment->places[0] = places[i];
 		installed += publish(pool, segment);
