@@ -12,7 +12,7 @@ unlisted()
 		cd "$1" || exit 99
 		find include lib tools preload tests bench examples man \
 			\( -name '*.[ch]' -o -name '*.map' -o -name '*.sh' -o \
-			-name '*.cc' -o -name '*.py' -o -name '*.bash' -o -name '*.[1-9]' \) \
+			-name '*.cc' -o -name '*.py' -o -name '*.bash' -o -name '*.lab' -o -name '*.[1-9]' \) \
 			-type f 2>/dev/null | sort |
 		while read -r f; do
 			# A test program is listed by its name without ".c".

@@ -17,7 +17,7 @@ files()
 		-name '*.py' -o -name '*.awk' -o -name '*.md' -o -name '*.[1-9]' -o \
 		-name '*.yml' -o -name '*.supp' -o -path ./bootstrap -o \
 		-path ./.ci/run -o -path ./.gitignore -o -path ./.clang-format -o \
-		-path ./LICENSE -o -path ./NEWS \) \
+		-path ./LICENSE -o -path ./NEWS -o -path './tests/lab/*' \) \
 		! -name Makefile.in ! -name 'config.h*' -print
 }
 
