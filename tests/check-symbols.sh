@@ -18,6 +18,9 @@ declared()
 {
 	(cd "$1" && find . -name '*.h') | sed 's,^\./,,' | sort |
 	while read -r h; do
+		# Not to be read without DPDK, and inline as a whole: check-headers.sh
+		# sees to that.
+		[ "$h" != contig/dpdk.h ] || continue
 		echo "#include <$h>" | $CC -std=c11 -E -I"$1" -x c - || exit 1
 	done | awk -v root="$1/" '
 	# Keep lines that come from our headers.
