@@ -20,10 +20,16 @@ static int longer_first(const void *a, const void *b)
 	return x->first < y->first ? -1 : x->first > y->first;
 }
 
+bool pool_hold_adjacent(const struct superpage *a, const struct superpage *b, uint64_t size)
+{
+	return b->frame == a->frame + size / FRAME_SIZE &&
+	       contig_topology_node_of(a->frame) == contig_topology_node_of(b->frame);
+}
+
 static int find_runs(struct pool_hold *hold)
 {
 	const struct superpage *pages = hold->batch.pages;
-	uint64_t step = hold->batch.request.page_size / FRAME_SIZE;
+	uint64_t size = hold->batch.request.page_size;
 
 	hold->runs = calloc(hold->batch.n, sizeof(*hold->runs));
 	if (!hold->runs)
@@ -31,7 +37,7 @@ static int find_runs(struct pool_hold *hold)
 	for (size_t i = 0; i < hold->batch.n; i++) {
 		struct pool_run *last = &hold->runs[hold->n_runs ? hold->n_runs - 1 : 0];
 
-		if (hold->n_runs && pages[i].frame == pages[i - 1].frame + step)
+		if (hold->n_runs && pool_hold_adjacent(&pages[i - 1], &pages[i], size))
 			last->n++;
 		else
 			hold->runs[hold->n_runs++] = (struct pool_run){i, 1};

@@ -10,6 +10,7 @@
 #include "emitter.h"
 #include "host/superpage.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -23,6 +24,9 @@ struct pool_hold {
 	struct pool_run *runs;	      /* longest first */
 	size_t n_runs;
 };
+
+/* Whether b follows a: no allocation goes from one node's memory into another's. */
+bool pool_hold_adjacent(const struct superpage *a, const struct superpage *b, uint64_t size);
 
 /*
  * Take all free, unpromised pages of size on node (HUGETLB_ALL_NODES: any).

@@ -48,7 +48,7 @@ int pool_shape_keep(struct hugetlb_guard **guard, struct pool_hold *hold, const 
 void pool_shape_emit(struct emitter *e, const struct pool_hold *hold, const bool *keep)
 {
 	struct pool_hold kept = {.batch = hold->batch};
-	uint64_t step = hold->batch.request.page_size / FRAME_SIZE;
+	uint64_t size = hold->batch.request.page_size;
 	size_t n = 0;
 
 	kept.batch.pages = calloc(hold->batch.n, sizeof(*kept.batch.pages));
@@ -59,7 +59,7 @@ void pool_shape_emit(struct emitter *e, const struct pool_hold *hold, const bool
 		if (!keep[i])
 			continue;
 		kept.batch.pages[n] = hold->batch.pages[i];
-		if (n && kept.batch.pages[n].frame == kept.batch.pages[n - 1].frame + step)
+		if (n && pool_hold_adjacent(&kept.batch.pages[n - 1], &kept.batch.pages[n], size))
 			kept.runs[kept.n_runs - 1].n++;
 		else
 			kept.runs[kept.n_runs++] = (struct pool_run){n, 1};

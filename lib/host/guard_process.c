@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/file.h>
@@ -11,7 +12,9 @@
 #include <unistd.h>
 
 /* Kernels before 6.14 get a node's number wrong by the surplus of the other
- * nodes: write, look, correct. */
+ * nodes: writing X to its file makes it X and that surplus.  So a node's number
+ * is changed through the whole's, by a writer that is bound to the node; where
+ * that is not to be had: write, look, correct. */
 #define RESTORE_TRIES 3
 
 /* Neither the syslock's directory nor its fallback: the parent holds those
@@ -121,10 +124,27 @@ GUARD_CODE int64_t contig_guard_happened(const struct guard_record *r, int64_t n
 	return change > 0 ? 0 : change < most ? most : change;
 }
 
-GUARD_CODE int contig_guard_restore(struct guard_pool *pool, int nr_fd, int surplus_fd)
+/* Change the whole's number by what the node lacks: the kernel looks for pages
+ * where the writer may. */
+GUARD_CODE static long write_bound(struct guard_pool *pool, const int *fd, int64_t change)
+{
+	int64_t all = persistent(fd[GUARD_ALL_NR], fd[GUARD_ALL_SURPLUS]);
+	long err;
+
+	if (all < 0)
+		return all;
+	err = sys4(SYS_set_mempolicy, MPOL_BIND, (long)pool->nodes,
+		   GUARD_NODE_WORDS * 8 * sizeof(pool->nodes[0]) + 1, 0);
+	if (err)
+		return err;
+	return write_number(fd[GUARD_POLICY], all + change < 0 ? 0 : all + change);
+}
+
+GUARD_CODE int contig_guard_restore(struct guard_pool *pool, const struct guard_files *files)
 {
 	const struct guard_record *r = &pool->records[atomic_load(&pool->valid) & 1];
-	int64_t now = persistent(nr_fd, surplus_fd), want, ask;
+	const int *fd = files->fd;
+	int64_t now = persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]), want, ask;
 
 	if (now < 0)
 		return (int)now;
@@ -135,15 +155,19 @@ GUARD_CODE int contig_guard_restore(struct guard_pool *pool, int nr_fd, int surp
 		atomic_store(&pool->restored, true);
 		return 0;
 	}
+	if (pool->node >= 0 && fd[GUARD_POLICY] >= 0 && !write_bound(pool, fd, want - now)) {
+		atomic_store(&pool->restored, true);
+		return 0;
+	}
 	ask = want;
 	for (int i = 0; i < RESTORE_TRIES; i++) {
-		long err = write_number(nr_fd, ask);
+		long err = write_number(fd[GUARD_NR], ask);
 
 		if (err)
 			return (int)err;
 		/* From here on a second restore would do harm. */
 		atomic_store(&pool->restored, true);
-		now = persistent(nr_fd, surplus_fd);
+		now = persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]);
 		if (now < 0 || now <= want || now - want > ask)
 			break;
 		ask -= now - want;
@@ -177,15 +201,19 @@ GUARD_CODE void contig_guard_lock_take(int fd)
 
 GUARD_CODE static int guard_open(struct guard_pool *pool)
 {
-	long fd = sys4(SYS_openat, AT_FDCWD, (long)pool->nr_path, O_RDWR | O_CLOEXEC, 0);
+	for (int i = 0; i < GUARD_FILES; i++) {
+		bool written = i == GUARD_NR || i == GUARD_POLICY;
+		long fd;
 
-	if (fd < 0)
-		return (int)fd;
-	pool->nr_fd = (int)fd;
-	fd = sys4(SYS_openat, AT_FDCWD, (long)pool->surplus_path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return (int)fd;
-	pool->surplus_fd = (int)fd;
+		if (!pool->paths[i][0])
+			continue;
+		fd = sys4(SYS_openat, AT_FDCWD, (long)pool->paths[i],
+			  (written ? O_RDWR : O_RDONLY) | O_CLOEXEC, 0);
+		/* Without those of the whole it goes on with the node's. */
+		if (fd < 0 && i <= GUARD_SURPLUS)
+			return (int)fd;
+		pool->files.fd[i] = fd < 0 ? -1 : (int)fd;
+	}
 	return 0;
 }
 
@@ -216,7 +244,7 @@ GUARD_CODE static void restore_all(struct hugetlb_guard *g)
 			struct guard_pool *pool = &g->pools[i];
 
 			if (contig_guard_lowered(pool) == lowered)
-				contig_guard_restore(pool, pool->nr_fd, pool->surplus_fd);
+				contig_guard_restore(pool, &pool->files);
 		}
 	}
 }

@@ -38,6 +38,7 @@
 #include <sys/types.h>
 
 #define GUARD_POOLS_MAX 128
+#define GUARD_NODE_WORDS (1024 / (8 * sizeof(unsigned long)))
 
 /* What the parent asks of the guard; each is answered by 0 or -errno. */
 enum guard_op {
@@ -61,11 +62,21 @@ struct guard_record {
 	bool in_flight;
 };
 
+/* A pool's files.  Of a node's pool also those of the whole, and the one that
+ * obeys the writer's memory policy; -1: there is none. */
+enum guard_file { GUARD_NR, GUARD_SURPLUS, GUARD_ALL_NR, GUARD_ALL_SURPLUS, GUARD_POLICY,
+		  GUARD_FILES };
+
+struct guard_files {
+	int fd[GUARD_FILES];
+};
+
 struct guard_pool {
 	uint64_t size;
 	int node;
-	char nr_path[144], surplus_path[144];
-	int nr_fd, surplus_fd; /* the guard's descriptors */
+	unsigned long nodes[GUARD_NODE_WORDS]; /* the node, as set_mempolicy(2) wants it */
+	char paths[GUARD_FILES][144];
+	struct guard_files files; /* the guard's descriptors */
 	struct guard_record records[2];
 	atomic_uint valid; /* which record holds */
 	atomic_bool restored;
@@ -90,8 +101,9 @@ int64_t contig_guard_happened(const struct guard_record *r, int64_t now);
 int contig_guard_lock_open(void);
 void contig_guard_lock_take(int fd);
 
-/* Take a pool's changes back through these descriptors.  0/-errno. */
-int contig_guard_restore(struct guard_pool *pool, int nr_fd, int surplus_fd);
+/* Take a pool's changes back through these descriptors.  0/-errno.  Of a
+ * node's pool, the calling thread's memory policy is left changed. */
+int contig_guard_restore(struct guard_pool *pool, const struct guard_files *files);
 
 /* Whether taking this pool's changes back makes it larger again: such pools
  * come last, the memory must be there. */

@@ -11,6 +11,7 @@
 #include "base/reason.h"
 #include "host/available.h"
 #include "host/cgroup.h"
+#include "host/nodes.h"
 #include "host/root.h"
 
 #include <dirent.h>
@@ -145,10 +146,45 @@ int contig_hugetlb_counts(uint64_t size, int node, struct hugetlb_counts *out)
 	return err;
 }
 
+/*
+ * Before Linux 6.14 a node's file isn't the node's alone: what is written is
+ * held against the pages of all nodes less the surplus of all, so a node gets
+ * as many more as others have surplus pages.  The file of all nodes that obeys
+ * the writer's memory policy counts right.
+ */
+static int resize_bound(uint64_t size, int node, uint64_t total)
+{
+	struct hugetlb_counts all, here;
+	struct node_policy policy;
+	int err = contig_hugetlb_counts(size, HUGETLB_ALL_NODES, &all);
+
+	if (!err)
+		err = contig_hugetlb_counts(size, node, &here);
+	if (err)
+		return err;
+	if (all.surplus <= here.surplus)
+		return -EAGAIN; /* the plain file will do */
+	err = contig_node_policy_save(&policy);
+	if (!err)
+		err = contig_node_policy_bind(node);
+	if (err)
+		return err;
+	all.total -= all.surplus;
+	here.total -= here.surplus < here.total ? here.surplus : here.total;
+	total = all.total + total < here.total ? 0 : all.total + total - here.total;
+	err = write_count(size, HUGETLB_ALL_NODES, "nr_hugepages_mempolicy", total);
+	contig_node_policy_restore(&policy);
+	return err;
+}
+
 int contig_hugetlb_resize(uint64_t size, int node, uint64_t total, uint64_t *got)
 {
-	int err = write_count(size, node, "nr_hugepages", total);
+	int err = -EAGAIN;
 
+	if (node != HUGETLB_ALL_NODES && contig_root_is_real())
+		err = resize_bound(size, node, total);
+	if (err)
+		err = write_count(size, node, "nr_hugepages", total);
 	if (!err && got)
 		err = read_count(size, node, "nr_hugepages", got);
 	return err;

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "host/guard_process.h"
+#include "host/nodes.h"
 #include "host/root.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@
 #define __WCLONE 0x80000000
 #endif
 
+#define WORD_BITS (8 * sizeof(unsigned long))
 #define STACK_SIZE (64 * 1024)
 #define STACK_GAP 4096 /* PROT_NONE below the stack */
 /* How long a healthy guard may take to answer: it opens files, and waits a
@@ -126,6 +128,14 @@ unmap:
 	return NULL;
 }
 
+static const char *const file_names[GUARD_FILES] = {
+	[GUARD_NR] = "nr_hugepages",
+	[GUARD_SURPLUS] = "surplus_hugepages",
+	[GUARD_ALL_NR] = "nr_hugepages",
+	[GUARD_ALL_SURPLUS] = "surplus_hugepages",
+	[GUARD_POLICY] = "nr_hugepages_mempolicy",
+};
+
 /* The pool's record under guard, made and opened at first use. */
 static int guarded_pool(struct hugetlb_guard *g, uint64_t size, int node, struct guard_pool **out)
 {
@@ -153,19 +163,25 @@ static int guarded_pool(struct hugetlb_guard *g, uint64_t size, int node, struct
 	memset(pool, 0, sizeof(*pool));
 	pool->size = size;
 	pool->node = node;
-	pool->nr_fd = pool->surplus_fd = -1;
-	contig_hugetlb_file(pool->nr_path, sizeof(pool->nr_path), size, node, "nr_hugepages");
-	contig_hugetlb_file(pool->surplus_path, sizeof(pool->surplus_path), size, node,
-			    "surplus_hugepages");
+	for (int i = 0; i < GUARD_FILES; i++) {
+		bool all = i >= GUARD_ALL_NR;
+
+		pool->files.fd[i] = -1;
+		if (!all || node != HUGETLB_ALL_NODES)
+			contig_hugetlb_file(pool->paths[i], sizeof(pool->paths[i]), size,
+					    all ? HUGETLB_ALL_NODES : node, file_names[i]);
+	}
+	if (node >= 0 && node < HOST_NODE_LIMIT)
+		pool->nodes[(size_t)node / WORD_BITS] |= 1UL << (size_t)node % WORD_BITS;
 	err = ask_guard(g, GUARD_OPEN, g->n_pools);
 	if (err) {
 		if (err == -EROFS)
 			contig_reason_set("%s is read-only here (a container?): set it on the host",
-					  pool->nr_path);
+					  pool->paths[GUARD_NR]);
 		else if (err == -EACCES || err == -EPERM)
-			contig_reason_set("%s: writing it needs root", pool->nr_path);
+			contig_reason_set("%s: writing it needs root", pool->paths[GUARD_NR]);
 		else if (err != -ESRCH)
-			contig_reason_set("%s: %s", pool->nr_path, strerror(-err));
+			contig_reason_set("%s: %s", pool->paths[GUARD_NR], strerror(-err));
 		return err;
 	}
 	atomic_store(&g->published, ++g->n_pools);
@@ -303,18 +319,29 @@ unlock:
 
 static int restore_pool(struct guard_pool *pool)
 {
-	int nr_fd = contig_root_open(pool->nr_path, O_RDWR);
-	int surplus_fd = contig_root_open(pool->surplus_path, O_RDONLY);
-	int err = nr_fd < 0 ? nr_fd : surplus_fd < 0 ? surplus_fd :
-		contig_guard_restore(pool, nr_fd, surplus_fd);
+	struct guard_files files;
+	struct node_policy policy;
+	int err = contig_node_policy_save(&policy);
+	bool saved = !err;
 
-	if (nr_fd >= 0)
-		close(nr_fd);
-	if (surplus_fd >= 0)
-		close(surplus_fd);
+	for (int i = 0; i < GUARD_FILES; i++) {
+		bool written = i == GUARD_NR || i == GUARD_POLICY;
+
+		files.fd[i] = pool->paths[i][0] && (saved || i != GUARD_POLICY) ?
+				      contig_root_open(pool->paths[i],
+						       written ? O_RDWR : O_RDONLY) : -1;
+	}
+	err = files.fd[GUARD_NR] < 0	  ? files.fd[GUARD_NR] :
+	      files.fd[GUARD_SURPLUS] < 0 ? files.fd[GUARD_SURPLUS] :
+					    contig_guard_restore(pool, &files);
+	if (saved)
+		contig_node_policy_restore(&policy);
+	for (int i = 0; i < GUARD_FILES; i++)
+		if (files.fd[i] >= 0)
+			close(files.fd[i]);
 	if (err) {
-		contig_reason_set("%s is not set back: %s", pool->nr_path, strerror(-err));
-		contig_warn("%s is not set back: %s", pool->nr_path, strerror(-err));
+		contig_reason_set("%s is not set back: %s", pool->paths[GUARD_NR], strerror(-err));
+		contig_warn("%s is not set back: %s", pool->paths[GUARD_NR], strerror(-err));
 	}
 	return err;
 }

@@ -6,7 +6,9 @@
 #include "base/log.h"
 #include "base/reason.h"
 #include "host/hugetlb.h"
+#include "host/nodes.h"
 #include "host/pagemap.h"
+#include "host/topology.h"
 
 #include <errno.h>
 #include <sys/mman.h>
@@ -88,34 +90,105 @@ static void lose_absent(struct superpage_batch *batch)
 	contig_superpage_squeeze(batch);
 }
 
+/* Pages whose frames are of one node, in frame order. */
+struct node_run {
+	int node; /* -1: whichever */
+	size_t n;
+};
+
+#define NODE_RUNS_MAX (2 * HOST_NODES_MAX)
+
+/*
+ * The free lists are per node, and a touch takes from the list of the CPU's
+ * node first: without binding, a batch of two nodes comes back rotated, and one
+ * of a distant node doesn't come back at all.  0: too many runs.
+ */
+static size_t node_runs(const struct superpage_batch *batch, struct node_run *runs)
+{
+	const struct host_topology *topology = contig_topology();
+	size_t n = 0;
+
+	if (batch->request.node >= 0 || !topology || topology->n_nodes <= 1 || !batch->n ||
+	    !frame_is_known(batch->pages[0].frame)) {
+		runs[0] = (struct node_run){-1, batch->n};
+		return 1;
+	}
+	for (size_t i = 0; i < batch->n; i++) {
+		int node = contig_topology_node_of(batch->pages[i].frame);
+
+		if (node < 0)
+			return 0;
+		if (n && runs[n - 1].node == node) {
+			runs[n - 1].n++;
+			continue;
+		}
+		if (n == NODE_RUNS_MAX)
+			return 0;
+		runs[n++] = (struct node_run){node, 1};
+	}
+	return n;
+}
+
+/* A single thread, or the pages come in no order at all. */
+static size_t touch_runs(struct superpage_batch *batch, const struct node_run *runs, size_t n,
+			 int *error)
+{
+	struct superpage_request request = batch->request;
+	size_t came = 0, first = 0;
+
+	*error = 0;
+	request.threads = 1;
+	for (size_t i = 0; i < n; first += runs[i++].n) {
+		int err;
+
+		if (runs[i].node >= 0)
+			contig_node_policy_bind(runs[i].node);
+		came += contig_superpage_touch(&request, batch->pages + first, runs[i].n, &err);
+		if (err && !*error)
+			*error = err;
+	}
+	return came;
+}
+
 int contig_superpage_reorder(struct superpage_batch *batch)
 {
-	/* One thread, or the pages come in no order at all. */
-	struct superpage_request request = batch->request;
+	struct node_run runs[NODE_RUNS_MAX];
+	struct node_policy policy;
 	struct hugetlb_counts counts;
-	size_t came;
+	size_t came, n_runs;
+	bool bound;
 	int err, resolved;
 
-	if (request.kind != SUPERPAGE_HUGETLB)
+	if (batch->request.kind != SUPERPAGE_HUGETLB)
 		return -EINVAL;
 	for (size_t i = 0; i < batch->n; i++)
 		if (batch->pages[i].mapped)
 			return -EINVAL;
 	contig_superpage_sort(batch);
 	contig_superpage_squeeze(batch);
-	err = contig_hugetlb_counts(request.page_size, HUGETLB_ALL_NODES, &counts);
+	err = contig_hugetlb_counts(batch->request.page_size, HUGETLB_ALL_NODES, &counts);
+	n_runs = node_runs(batch, runs);
+	bound = n_runs && runs[0].node >= 0;
+	if (!err && bound)
+		err = contig_node_policy_save(&policy);
+	/* Containers forbid it. */
+	if (!err && bound)
+		err = contig_node_policy_bind(runs[0].node);
 	/* While a node has surplus pages, what is freed on it leaves the pool. */
-	if (err || counts.surplus) {
-		contig_debug(TAKE, "not reordered: surplus %llu, error %d",
-			     (unsigned long long)counts.surplus, err);
+	if (err || counts.surplus || !n_runs) {
+		contig_debug(TAKE, "not reordered: surplus %llu, %zu runs, error %d",
+			     (unsigned long long)counts.surplus, n_runs, err);
+		if (!err && bound)
+			contig_node_policy_restore(&policy);
 		contig_superpage_sort_index(batch);
 		return 0;
 	}
 	for (size_t i = batch->n; i-- > 0;)
 		put_back(batch, i);
 	contig_superpage_sort_index(batch);
-	request.threads = 1;
-	came = contig_superpage_touch(&request, batch->pages, batch->n, &err);
+	came = touch_runs(batch, runs, n_runs, &err);
+	if (bound)
+		contig_node_policy_restore(&policy);
 	if (came < batch->n) {
 		contig_reason_set("reordering %zu superpages: %zu were taken by "
 				  "another process meanwhile; hold the system-wide lock",

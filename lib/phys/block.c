@@ -3,16 +3,20 @@
 
 #include "base/log.h"
 #include "base/page.h"
+#include "host/nodes.h"
 #include "phys/counters.h"
 #include "phys/reclaim.h"
 
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 
 /* How often a reclaim that met a request is repeated because others took what
  * it brought. */
 #define STOLEN_MOST 8
+/* A node that had no superpage to give isn't asked again for so long. */
+#define DRY_NS UINT64_C(1000000000)
 
 static void label_page(uint64_t frame, uint64_t npages, uint8_t state, uint8_t flags,
 		       uint16_t label)
@@ -60,8 +64,7 @@ static uint64_t take_several(const struct block_request *request)
 	uint8_t flags;
 	bool zero;
 
-	if (!more || !cache || request->pool != &contig_default_pool ||
-	    !plain(&request->frames))
+	if (!more || !cache || request->pool != &contig_default_pool)
 		return EXTENT_NONE;
 	several.run.count = npages * (more + 1);
 	first = contig_pool_take(request->pool, &several, true, &zero);
@@ -113,11 +116,58 @@ static uint64_t take_reserve(const struct block_request *request)
 	return take_one(&all);
 }
 
-static uint64_t take(const struct block_request *request)
+static uint64_t take(const struct block_request *request, bool several)
 {
-	uint64_t frame = take_several(request);
+	uint64_t frame = several ? take_several(request) : EXTENT_NONE;
 
 	return frame == EXTENT_NONE ? take_one(request) : frame;
+}
+
+/* Until when a node, by index, counts as having nothing. */
+static uint64_t dry_until[HOST_NODES_MAX];
+
+static uint64_t now_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
+	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/*
+ * From the node that is wanted, or the caller's: what the kernel has free
+ * there comes before what we have free elsewhere.
+ */
+static uint64_t take_near(const struct block_request *request)
+{
+	const struct extent_request *run = &request->frames.run;
+	struct block_request near = *request;
+	int node = request->frames.node;
+	uint64_t frame;
+
+	if (contig_machine.n_nodes == 1 || request->frames.strict || request->pool->node >= 0 ||
+	    run->low || run->high < contig_physmap.frames || run->align > SUPERPAGE_FRAMES)
+		return EXTENT_NONE;
+	if (node < 0 && contig_node_policy_set())
+		return EXTENT_NONE; /* the kernel knows which node to take */
+	if (node < 0)
+		node = contig_machine_node_here();
+	near.frames.node = node;
+	near.frames.strict = true;
+	frame = take(&near, plain(&request->frames));
+	if (frame != EXTENT_NONE || contig_reclaim_blinded() ||
+	    now_ns() < __atomic_load_n(&dry_until[node], __ATOMIC_RELAXED))
+		return frame;
+	if (request->frames.nowait) {
+		if (contig_reclaim_nowait(request->pool, &near.frames))
+			frame = take_reserve(&near);
+	} else if (contig_reclaim_near(request->pool, &near.frames)) {
+		frame = take_reserve(&near);
+	} else if (run->count <= SUPERPAGE_FRAMES) {
+		__atomic_store_n(&dry_until[node], now_ns() + DRY_NS, __ATOMIC_RELAXED);
+	}
+	contig_reclaim_why_clear();
+	return frame;
 }
 
 /* Hugetlb takes madvise by whole pages only, so a superpage's other blocks
@@ -145,10 +195,12 @@ void *contig_block_alloc(const struct block_request *request, int *err)
 		*err = ERANGE;
 		return NULL;
 	}
-	frame = take(request);
+	frame = take_near(request);
+	if (frame == EXTENT_NONE)
+		frame = take(request, plain(frames));
 	/* Other threads' caches first: that memory is ours already. */
 	if (frame == EXTENT_NONE && pool == &contig_default_pool && contig_magazines_drain())
-		frame = take(request);
+		frame = take(request, plain(frames));
 	if (frame == EXTENT_NONE && contig_reclaim_blinded()) {
 		*err = EPERM;
 		return NULL;

@@ -10,6 +10,7 @@
 #include "phys/reach.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +23,9 @@ struct growth {
 	struct hugetlb_guard *guard;
 	uint64_t grown;  /* bytes added by all steps of the way so far */
 	enum growth_way way;
+	int node;        /* the kernel's number, or HUGETLB_ALL_NODES */
 	bool compacted;
+	bool denied;     /* why says what forbids all growth */
 	unsigned char *before; /* per GiB: a 1 GiB page was there */
 	char why[128];
 };
@@ -52,6 +55,7 @@ struct growth *contig_growth_start(void)
 
 	if (!growth)
 		return NULL;
+	growth->node = HUGETLB_ALL_NODES;
 	growth->guard = contig_hugetlb_guard_start();
 	if (!growth->guard) {
 		contig_reason_set("no guard process: %s", strerror(errno));
@@ -67,6 +71,20 @@ static int kernel_node(const struct frame_request *request)
 						     : HUGETLB_ALL_NODES;
 }
 
+/* The last obstacle counts, unless one before it forbids all growth: with a
+ * read-only /sys it doesn't matter where whole GiB lie. */
+__attribute__((format(printf, 2, 3))) static void because(struct growth *growth,
+							   const char *format, ...)
+{
+	va_list ap;
+
+	if (growth->denied)
+		return;
+	va_start(ap, format);
+	vsnprintf(growth->why, sizeof(growth->why), format, ap);
+	va_end(ap);
+}
+
 /* Make the pool larger by up to pages; how many the kernel gave. */
 static uint64_t raise_pool(struct growth *growth, uint64_t size, int node, uint64_t pages)
 {
@@ -78,13 +96,13 @@ static uint64_t raise_pool(struct growth *growth, uint64_t size, int node, uint6
 		err = contig_hugetlb_guard_raise(growth->guard, size, node,
 						 counts.total + pages, &got);
 	if (err) {
-		snprintf(growth->why, sizeof(growth->why), "%s", contig_reason_get());
+		because(growth, "%s", contig_reason_get());
+		growth->denied = err == -EROFS || err == -EACCES || err == -EPERM;
 		return 0;
 	}
 	if (got <= counts.total) {
-		snprintf(growth->why, sizeof(growth->why),
-			 "the kernel has no %llu MiB page left to give",
-			 (unsigned long long)(size >> 20));
+		because(growth, "the kernel has no %llu MiB page left to give",
+			(unsigned long long)(size >> 20));
 		return 0;
 	}
 	contig_debug(RECLAIM, "%llu MiB pool raised by %llu for a moment",
@@ -99,8 +117,7 @@ static bool grow_2m(struct growth *growth, const struct frame_request *request, 
 	uint64_t pages = (request->run.count + SUPERPAGE_FRAMES - 1) / SUPERPAGE_FRAMES;
 
 	if (!growth->grown && !contig_reach_zones(request, most)) {
-		snprintf(growth->why, sizeof(growth->why),
-			 "the kernel gives memory above the window first");
+		because(growth, "the kernel gives memory above the window first");
 		return false;
 	}
 	if (!growth->compacted) {
@@ -186,12 +203,11 @@ static bool raise_until_fits(struct growth *growth, const struct frame_request *
 		growth->grown += GIGAPAGE_SIZE;
 		if (new_giga_fits(growth, request))
 			return true;
-		snprintf(growth->why, sizeof(growth->why),
-			 "%llu GiB of 1 GiB pages, none in the window",
+		because(growth, "%llu GiB of 1 GiB pages, none in the window",
 			 (unsigned long long)(growth->grown >> GIGAPAGE_SHIFT));
 	}
 	if (!growth->grown)
-		snprintf(growth->why, sizeof(growth->why), "a 1 GiB page is beyond the budget");
+		because(growth, "a 1 GiB page is beyond the budget");
 	return false;
 }
 
@@ -202,7 +218,7 @@ static bool grow_1g(struct growth *growth, const struct frame_request *request, 
 	int err;
 
 	if (!has_giga()) {
-		snprintf(growth->why, sizeof(growth->why), "no 1 GiB pages on this machine");
+		because(growth, "no 1 GiB pages on this machine");
 		return false;
 	}
 	/* What a demoted page can't hold is for the way that keeps it whole;
@@ -210,8 +226,7 @@ static bool grow_1g(struct growth *growth, const struct frame_request *request, 
 	if (demote && request->run.count > GIGA_FRAMES)
 		return false;
 	if (!contig_reach_giga(request)) {
-		snprintf(growth->why, sizeof(growth->why),
-			 "no whole GiB of RAM lies in the window");
+		because(growth, "no whole GiB of RAM lies in the window");
 		return false;
 	}
 	if (!raise_until_fits(growth, request, most, node))
@@ -220,15 +235,20 @@ static bool grow_1g(struct growth *growth, const struct frame_request *request, 
 		return true;
 	err = contig_hugetlb_guard_demote(growth->guard, GIGAPAGE_SIZE, node, 1);
 	if (err)
-		snprintf(growth->why, sizeof(growth->why), "demotion: %s", strerror(-err));
+		because(growth, "demotion: %s", strerror(-err));
 	return !err;
 }
 
 bool contig_growth_step(struct growth *growth, enum growth_way way,
 			const struct frame_request *request, uint64_t most)
 {
-	if (growth->way != way) {
+	int node = kernel_node(request);
+
+	if (growth->node != node)
+		growth->compacted = false;
+	if (growth->way != way || growth->node != node) {
 		growth->way = way;
+		growth->node = node;
 		growth->grown = 0;
 	}
 	if (way == GROWTH_2M)

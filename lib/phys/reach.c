@@ -7,6 +7,13 @@
 
 #define GIGA_FRAMES (GIGAPAGE_SIZE >> FRAME_SHIFT)
 
+/* Whether memory of that node, the kernel's number, would do at all. */
+static bool node_suits(const struct frame_request *request, int node)
+{
+	return !request->strict || request->node < 0 ||
+	       contig_machine.nodes[request->node] == node;
+}
+
 static bool zone_in_window(const struct host_zone *zone, const struct extent_request *run)
 {
 	return zone->present && zone->start_frame < run->high &&
@@ -28,7 +35,7 @@ bool contig_reach_zones(const struct frame_request *request, uint64_t most)
 		const struct host_zone *zone = &topology->zones[i];
 		uint64_t above = 0;
 
-		if (!zone_in_window(zone, run))
+		if (!zone_in_window(zone, run) || !node_suits(request, zone->node))
 			continue;
 		for (unsigned int j = 0; j < topology->n_zones; j++) {
 			const struct host_zone *other = &topology->zones[j];
@@ -67,6 +74,8 @@ bool contig_reach_giga(const struct frame_request *request)
 		uint64_t frame = align_up(contig_machine.ranges[i].start, GIGAPAGE_SIZE) >> FRAME_SHIFT;
 		uint64_t end = contig_machine.ranges[i].end >> FRAME_SHIFT;
 
+		if (!node_suits(request, contig_machine.nodes[contig_machine.ranges[i].node]))
+			continue;
 		for (; frame + GIGA_FRAMES <= end; frame += GIGA_FRAMES)
 			if (contig_reach_in_giga(request, frame))
 				return true;

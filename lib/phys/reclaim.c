@@ -7,6 +7,7 @@
 #include "base/size.h"
 #include "host/available.h"
 #include "host/hugetlb.h"
+#include "host/nodes.h"
 #include "host/pagemap.h"
 #include "host/syslock.h"
 #include "phys/candidates.h"
@@ -219,12 +220,39 @@ static size_t take_from(const struct attempt *a)
 	return got;
 }
 
+/* One node after another, nearest first, but for the one tried already: pages
+ * are touched before they are collapsed, and a touch that isn't bound stays
+ * on the caller's node, in base pages, however full that is. */
+static size_t try_nodes(struct attempt a)
+{
+	struct frame_request one = *a.request;
+	int order[HOST_NODES_MAX], n = contig_pool_node_order(a.pool, a.request, order);
+	size_t got = 0;
+
+	for (int i = 0; i < n && !got; i++) {
+		if (order[i] == a.request->node)
+			continue;
+		one.node = order[i];
+		got = take_from(&(struct attempt){
+			.pool = a.pool, .request = &one, .source = a.source, .most = a.most,
+			.name = a.name, .nowait = a.nowait, .unlocked = a.unlocked});
+	}
+	return got;
+}
+
 /* A preferred node first, then any: unless the request is strict. */
 static size_t try_source(struct attempt a)
 {
 	struct frame_request anywhere_else = *a.request;
-	size_t got = take_from(&a);
+	size_t got = 0;
 
+	if (a.source == CONTIG_SOURCE_THP && contig_machine.n_nodes > 1 && a.pool->node < 0 &&
+	    !a.request->strict && (a.request->node >= 0 || !contig_node_policy_set())) {
+		if (a.request->node >= 0)
+			got = take_from(&a);
+		return got ? got : try_nodes(a);
+	}
+	got = take_from(&a);
 	if (got || a.request->node < 0 || a.request->strict)
 		return got;
 	anywhere_else.node = -1;
@@ -313,10 +341,45 @@ static size_t pass_collapse(struct attempt a, unsigned int sources)
 	return got;
 }
 
+static size_t grow_all_ways(struct attempt a, struct growth *growth, unsigned int sources,
+			    uint64_t most)
+{
+	size_t got = 0;
+
+	for (enum growth_way way = 0; way < GROWTH_WAYS && !got; way++) {
+		a.source = contig_growth_source(way);
+		if (!(sources & a.source))
+			continue;
+		while (!got && contig_growth_step(growth, way, a.request, most)) {
+			a.name = contig_growth_name(way);
+			a.most = UINT64_MAX;
+			got = try_source(a);
+		}
+	}
+	return got;
+}
+
+/* Where a pool is to be raised, one node after another: raised for all nodes
+ * at once, putting the number back would take free pages from any of them. */
+static int growth_nodes(const struct contig_pool *pool, struct frame_request *request,
+			int *order)
+{
+	int n = contig_pool_node_order(pool, request, order);
+
+	/* The program's own policy (numactl) binds what the kernel gives. */
+	if (request->node < 0 && pool->node < 0 && contig_node_policy_set())
+		return 1;
+	if (contig_machine.n_nodes > 1)
+		request->strict = true;
+	return n;
+}
+
 static size_t pass_system(struct attempt a, unsigned int sources)
 {
-	struct growth *growth;
+	struct frame_request request = *a.request;
 	uint64_t most = budget();
+	int order[HOST_NODES_MAX], n;
+	struct growth *growth;
 	size_t got = 0;
 
 	if (contig_settings.config.grow < CONTIG_GROW_SYSTEM) {
@@ -329,15 +392,13 @@ static size_t pass_system(struct attempt a, unsigned int sources)
 		because("growth: %s", contig_reason_get());
 		return 0;
 	}
-	for (enum growth_way way = 0; way < GROWTH_WAYS && !got; way++) {
-		a.source = contig_growth_source(way);
-		if (!(sources & a.source))
-			continue;
-		while (!got && contig_growth_step(growth, way, a.request, most)) {
-			a.name = contig_growth_name(way);
-			a.most = UINT64_MAX;
-			got = try_source(a);
-		}
+	n = growth_nodes(a.pool, &request, order);
+	a.request = &request;
+	for (int i = 0; i < n && !got; i++) {
+		if (request.strict)
+			request.node = order[i];
+		if (contig_machine_can_hold(&request.run, request.strict ? order[i] : -1))
+			got = grow_all_ways(a, growth, sources, most);
 	}
 	if (!got)
 		because("grown as far as %s allows: %s",
@@ -436,11 +497,35 @@ size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *requ
 	return got;
 }
 
+/* A small step of pass 0, with collapse also of pass 1. */
+static size_t small_step(struct attempt a, bool collapse)
+{
+	unsigned int sources = a.pool->sources ? a.pool->sources : contig_settings.config.sources;
+	size_t got = 0, most = pages_needed(a.request, SUPERPAGE_SIZE) + NOWAIT_MOST;
+
+	a.nowait = true;
+	a.most = hugetlb_most();
+	if (a.most > most << SUPERPAGE_SHIFT)
+		a.most = most << SUPERPAGE_SHIFT;
+	a.source = CONTIG_SOURCE_2M;
+	a.name = "2M pool";
+	if (sources & CONTIG_SOURCE_2M)
+		got = try_source(a);
+	if (!got && collapse && sources & CONTIG_SOURCE_THP &&
+	    contig_machine.level != CONTIG_LEVEL_SIMULATED) {
+		a.source = CONTIG_SOURCE_THP;
+		a.name = "collapse";
+		if (a.most > budget())
+			a.most = budget();
+		got = try_source(a);
+	}
+	return got;
+}
+
 size_t contig_reclaim_nowait(struct contig_pool *pool, const struct frame_request *request)
 {
-	struct attempt a = {.pool = pool, .request = request, .nowait = true};
-	unsigned int sources = pool->sources ? pool->sources : contig_settings.config.sources;
-	size_t got = 0, most = pages_needed(request, SUPERPAGE_SIZE) + NOWAIT_MOST;
+	struct attempt a = {.pool = pool, .request = request};
+	size_t got;
 	int lock;
 
 	a.unlocked = !machine_lock(&lock, 0);
@@ -449,26 +534,35 @@ size_t contig_reclaim_nowait(struct contig_pool *pool, const struct frame_reques
 		machine_unlock(lock);
 		return 0;
 	}
-	a.most = hugetlb_most();
-	if (a.most > most << SUPERPAGE_SHIFT)
-		a.most = most << SUPERPAGE_SHIFT;
-	a.source = CONTIG_SOURCE_2M;
-	a.name = "2M pool";
-	if (sources & CONTIG_SOURCE_2M)
-		got = try_source(a);
+	got = small_step(a, false);
 	contig_unlock(&contig_reclaim_lock);
 	machine_unlock(lock);
 	return got;
 }
 
-/* As many superpages of one source as there are, up to n. */
-static size_t acquire(struct contig_pool *pool, enum contig_source source, size_t n)
+size_t contig_reclaim_near(struct contig_pool *pool, const struct frame_request *request)
+{
+	struct attempt a = {.pool = pool, .request = request};
+	size_t got;
+	int lock;
+
+	a.unlocked = !machine_lock(&lock, 0);
+	contig_lock(&contig_reclaim_lock);
+	got = small_step(a, true);
+	contig_unlock(&contig_reclaim_lock);
+	machine_unlock(lock);
+	return got;
+}
+
+/* As many superpages of one source as there are, up to n; node: an index, -1
+ * for any. */
+static size_t acquire(struct contig_pool *pool, enum contig_source source, size_t n, int node)
 {
 	struct candidates c;
 
 	contig_candidates_init(&c, pool, source);
-	if (pool->node >= 0)
-		c.want.node = contig_machine.nodes[pool->node];
+	if (node >= 0)
+		c.want.node = contig_machine.nodes[node];
 	c.want.enough = n;
 	contig_reason_clear();
 	if (contig_candidates_take(&c, n) < n)
@@ -499,6 +593,14 @@ static size_t superpages_short(struct contig_pool *pool, uint64_t frames)
 	return missing < room ? missing : (size_t)room;
 }
 
+/* All that is missing at once, if the budget has it. */
+static size_t growth_step(struct contig_pool *pool, uint64_t frames, uint64_t most)
+{
+	size_t n = superpages_short(pool, frames);
+
+	return n > most >> SUPERPAGE_SHIFT ? (size_t)(most >> SUPERPAGE_SHIFT) : n;
+}
+
 static void reserve_grown(struct contig_pool *pool, uint64_t frames)
 {
 	struct growth *growth = contig_growth_start();
@@ -508,20 +610,23 @@ static void reserve_grown(struct contig_pool *pool, uint64_t frames)
 		.strict = pool->node >= 0,
 	};
 	uint64_t most = budget();
-	size_t n = superpages_short(pool, frames);
+	int order[HOST_NODES_MAX], nodes;
+	size_t n;
 
 	if (!growth) {
 		because("growth: %s", contig_reason_get());
 		return;
 	}
-	/* The first step is all that is missing, if the budget has it. */
-	if (n > most >> SUPERPAGE_SHIFT)
-		n = (size_t)(most >> SUPERPAGE_SHIFT);
-	request.run.count = (uint64_t)n * SUPERPAGE_FRAMES;
-	while (n && contig_growth_step(growth, GROWTH_2M, &request, most)) {
-		if (!acquire(pool, CONTIG_SOURCE_2M, n))
-			break;
-		n = superpages_short(pool, frames);
+	nodes = growth_nodes(pool, &request, order);
+	for (int i = 0; i < nodes && (n = growth_step(pool, frames, most)); i++) {
+		if (request.strict)
+			request.node = order[i];
+		request.run.count = (uint64_t)n * SUPERPAGE_FRAMES;
+		while (n && contig_growth_step(growth, GROWTH_2M, &request, most)) {
+			if (!acquire(pool, CONTIG_SOURCE_2M, n, request.node))
+				break;
+			n = superpages_short(pool, frames);
+		}
 	}
 	contig_growth_stop(growth);
 }
@@ -541,13 +646,13 @@ int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames)
 		because_locked();
 	contig_lock(&contig_reclaim_lock);
 	if (sources & CONTIG_SOURCE_2M && (n = superpages_short(pool, frames)))
-		acquire(pool, CONTIG_SOURCE_2M, n);
+		acquire(pool, CONTIG_SOURCE_2M, n, pool->node);
 	if (contig_settings.config.grow == CONTIG_GROW_SYSTEM && real && locked &&
 	    sources & CONTIG_SOURCE_2M && superpages_short(pool, frames))
 		reserve_grown(pool, frames);
 	if (sources & CONTIG_SOURCE_THP && real && (n = superpages_short(pool, frames))) {
 		most = budget() >> SUPERPAGE_SHIFT;
-		acquire(pool, CONTIG_SOURCE_THP, n < most ? n : (size_t)most);
+		acquire(pool, CONTIG_SOURCE_THP, n < most ? n : (size_t)most, pool->node);
 	}
 	contig_unlock(&contig_reclaim_lock);
 	machine_unlock(lock);

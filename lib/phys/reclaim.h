@@ -30,8 +30,13 @@ bool contig_reclaim_blinded(void);
 size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *request,
 		      unsigned int pass);
 
-/* What M_NOWAIT may do: a small step of pass 0, and no waiting for locks. */
+/* What M_NOWAIT may do: a small step of pass 0, and no waiting for locks or
+ * for pages that come back late. */
 size_t contig_reclaim_nowait(struct contig_pool *pool, const struct frame_request *request);
+
+/* The same with collapsing, for a request that may wait and is strict for the
+ * node it would rather have: before it takes what there is elsewhere. */
+size_t contig_reclaim_near(struct contig_pool *pool, const struct frame_request *request);
 
 /* Take superpages, wherever they lie, until frames are free.  0, -ENOMEM, or
  * -EPERM when blinded. */

@@ -50,7 +50,11 @@ static void replace_pin(struct segment *segment, struct pin *new)
 	old = segment->pin;
 	segment->pin = new;
 	contig_unlock(&contig_pin_lock);
-	if (old)
+	/* Locks don't nest: undoing the old ones would undo the new ones.  What
+	 * leaves is unlocked as it goes. */
+	if (old && new && contig_pin_method(old) == PIN_MLOCK)
+		contig_pin_forget(old);
+	else if (old)
 		contig_pin_drop(old);
 }
 
@@ -214,6 +218,21 @@ static unsigned int map_group(struct contig_pool *pool, struct superpage_batch *
 	return segment->n;
 }
 
+/* mlock holds a mapping, not frames: what was locked was the staging one. */
+static void lock_again(struct segment *segment)
+{
+	struct pin *pin;
+
+	if (contig_pin_method(segment->pin) != PIN_MLOCK)
+		return;
+	pin = make_pin(segment, segment->places, segment->n);
+	if (!pin)
+		return;
+	/* Not dropped: others may live at the staging addresses by then. */
+	contig_pin_forget(segment->pin);
+	segment->pin = pin;
+}
+
 /* Hand a mapped segment to its pool. */
 static size_t publish(struct contig_pool *pool, struct segment *segment)
 {
@@ -256,8 +275,12 @@ size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch 
 	for (size_t i = 0; i < n_groups; i++) {
 		struct segment *segment = groups[i].segment;
 
-		unsigned int n = map_group(pool, batch, &groups[i]) ? publish(pool, segment) : 0;
+		unsigned int n = map_group(pool, batch, &groups[i]);
 
+		if (n) {
+			lock_again(segment);
+			n = publish(pool, segment);
+		}
 		installed += n;
 		if (!n) {
 			contig_pin_drop(segment->pin);

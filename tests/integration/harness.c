@@ -110,6 +110,15 @@ uint64_t test_seed(void)
 	return text ? strtoull(text, NULL, 0) : 1;
 }
 
+unsigned long test_scaled(unsigned long n, unsigned long least)
+{
+	const char *text = getenv("CONTIG_TEST_SCALE");
+
+	if (text)
+		n = n * strtoul(text, NULL, 10) / 100;
+	return n < least ? least : n;
+}
+
 bool become_nobody(void)
 {
 	if (!geteuid() &&
@@ -465,9 +474,10 @@ static int run_one(const struct test_case *one)
 	if (one->flags & CASE_ATTACKS && hugepool_may_change()) {
 		/* Superpages that were free in a block of memory went with it;
 		 * others are still on their way back. */
-		probe_sleep_ms(100);
-		hugepool_set_usable(POOL_2M,
-				    before[POOL_2M].free - before[POOL_2M].reserved);
+		long usable = before[POOL_2M].free - before[POOL_2M].reserved;
+
+		if (!hugepool_usable_becomes(POOL_2M, usable))
+			hugepool_set_usable(POOL_2M, usable);
 	}
 	for (int pool = 0; pool < POOLS; pool++) {
 		if (before[pool].nr >= 0 && !hugepool_becomes(pool, &before[pool])) {

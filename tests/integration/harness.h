@@ -5,7 +5,7 @@
  * any state.  After each case: no process is left behind, and the superpage
  * pools are as before it.
  *
- * Usage: test_NAME [CASE...]; CONTIG_TEST_SEED=N.
+ * Usage: test_NAME [CASE...]; CONTIG_TEST_SEED=N, CONTIG_TEST_SCALE=PERCENT.
  * Exit: 0 passed, 1 failed, 77 when a case was skipped (each says why).
  */
 #ifndef TESTS_HARNESS_H
@@ -79,6 +79,9 @@ struct outcome reap(pid_t child);
 /* Give up privileges, for good; /proc/self stays readable. */
 bool become_nobody(void);
 uint64_t test_seed(void);
+/* How much of a long or random test to run: n, or its share that
+ * CONTIG_TEST_SCALE (percent) names; at least the least. */
+unsigned long test_scaled(unsigned long n, unsigned long least);
 bool under_sanitizer(void);
 
 #endif

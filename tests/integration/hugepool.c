@@ -218,7 +218,9 @@ bool hugepool_add_run(void)
 		return false;
 	record->changed[POOL_1G] = record->changed[POOL_2M] = true;
 	set(POOL_1G, "nr_hugepages", giga + 1);
-	set(POOL_1G, "demote", 1);
+	/* Else it would be one of those that were there. */
+	if (hugepool_value(POOL_1G, "nr_hugepages") == giga + 1)
+		set(POOL_1G, "demote", 1);
 	set(POOL_1G, "nr_hugepages", giga);
 	return hugepool_value(POOL_2M, "nr_hugepages") == before + 512;
 }

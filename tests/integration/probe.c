@@ -170,6 +170,24 @@ size_t probe_ram(struct probe_range *out, size_t most)
 	return n;
 }
 
+uint64_t probe_top(void)
+{
+	uint64_t spanned = 0, start, top = 0;
+	char line[256];
+	FILE *f = fopen("/proc/zoneinfo", "re");
+
+	while (f && fgets(line, sizeof(line), f)) {
+		if (sscanf(line, " spanned %" SCNu64, &spanned) == 1)
+			continue;
+		if (sscanf(line, " start_pfn: %" SCNu64, &start) == 1 && spanned &&
+		    (start + spanned) * PAGE > top)
+			top = (start + spanned) * PAGE;
+	}
+	if (f)
+		fclose(f);
+	return top;
+}
+
 double probe_ms(void)
 {
 	struct timespec t;

@@ -48,6 +48,9 @@ struct probe_range {
 };
 size_t probe_ram(struct probe_range *out, size_t most);
 
+/* Where memory ends, by the zones' spans: for everybody to read. */
+uint64_t probe_top(void);
+
 double probe_ms(void);
 void probe_sleep_ms(long ms);
 

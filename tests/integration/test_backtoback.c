@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 
 #define POOL 120
-#define PROCESSES 10
+#define PROCESSES ((int)test_scaled(10, 3))
 
 static size_t usable;
 

@@ -55,6 +55,7 @@ static void kill_it(unsigned int iterations, long most_ms, size_t most, bool wit
 	double end = probe_ms() + 20000;
 	unsigned int done = 0;
 
+	iterations = (unsigned int)test_scaled(iterations, 6);
 	for (int pool = 0; pool < POOLS; pool++)
 		hugepool_read(pool, &before[pool]);
 	for (; done < iterations && probe_ms() < end; done++) {

@@ -5,6 +5,7 @@
  * that is refused although such frames would meet it is an error too.
  *
  *   CONTIG_TEST_SEED=N  another sequence     CONTIG_TEST_OPS=N  its length
+ *   CONTIG_TEST_SCALE=PERCENT  of the usual length
  */
 #include "harness.h"
 #include "hugepool.h"
@@ -387,7 +388,7 @@ static unsigned long operations(unsigned long usual)
 
 	if (text)
 		return strtoul(text, NULL, 0);
-	return under_sanitizer() ? usual / 10 : usual;
+	return test_scaled(under_sanitizer() ? usual / 10 : usual, 1000);
 }
 
 static void run(unsigned long ops, uint64_t seed)

@@ -12,6 +12,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/io_uring.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -149,6 +150,26 @@ static inline uint64_t lab_frame(const void *va)
 	if (fd >= 0)
 		close(fd);
 	return frame;
+}
+
+/* The node of the page at va, touched; -1 where that isn't told. */
+static inline int lab_node(void *va)
+{
+	int node;
+
+	return syscall(SYS_get_mempolicy, &node, NULL, 0, va, MPOL_F_NODE | MPOL_F_ADDR) ?
+		       -1 : node;
+}
+
+/* What this thread touches comes from node only; -1: from anywhere. */
+static inline void lab_bind(int node)
+{
+	unsigned long nodes[16] = {0};
+
+	if (node >= 0)
+		nodes[node / 64] = 1UL << node % 64;
+	ck_assert_int_eq(syscall(SYS_set_mempolicy, node < 0 ? MPOL_DEFAULT : MPOL_BIND, nodes,
+				 1025), 0);
 }
 
 static inline bool lab_sees_frames(void)
@@ -357,8 +378,21 @@ static inline int lab_stop(struct lab_peer *peer)
 
 /*
  * A memory cgroup of our own with a limit; its directory, or NULL where none
- * can be made.
+ * can be made.  Of version 2 the controller may have to be turned on first,
+ * and is turned off again by lab_memcg_remove().
  */
+static bool lab_memcg_turned_on;
+
+static inline bool lab_memcg_turn(const char *how)
+{
+	int fd = open("/sys/fs/cgroup/cgroup.subtree_control", O_WRONLY | O_CLOEXEC);
+	bool done = fd >= 0 && write(fd, how, strlen(how)) == (ssize_t)strlen(how);
+
+	if (fd >= 0)
+		close(fd);
+	return done;
+}
+
 static inline const char *lab_memcg(long limit)
 {
 	static char dir[96];
@@ -374,6 +408,8 @@ static inline const char *lab_memcg(long limit)
 		if (mkdir(dir, 0755) < 0)
 			continue;
 		snprintf(path, sizeof(path), "%s/%s", dir, kinds[i].limit);
+		if (i && access(path, F_OK) < 0)
+			lab_memcg_turned_on = lab_memcg_turn("+memory");
 		if (!lab_write(path, limit))
 			return dir;
 		rmdir(dir);
@@ -393,6 +429,8 @@ static inline void lab_memcg_remove(const char *dir)
 {
 	for (int i = 0; i < 200 && rmdir(dir) < 0 && errno == EBUSY; i++)
 		lab_sleep_ms(5);
+	if (lab_memcg_turned_on)
+		lab_memcg_turned_on = !lab_memcg_turn("-memory");
 }
 
 static inline void lab_restore(void)

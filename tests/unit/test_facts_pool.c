@@ -51,12 +51,14 @@ static int by_frame_down(const void *a, const void *b)
 	return x < y ? 1 : x > y ? -1 : 0;
 }
 
-/* 2: what is freed in descending order comes back in ascending order. */
+/* 2: what is freed in descending order comes back in ascending order, node by
+ * node: each has a list, and a touch takes from the CPU's own node first. */
 START_TEST(fact_2_free_list_is_lifo)
 {
 	struct {
 		uint64_t frame;
 		size_t index;
+		int node;
 	} pages[POOL];
 
 	lab_need_frames();
@@ -66,12 +68,17 @@ START_TEST(fact_2_free_list_is_lifo)
 	for (size_t i = 0; i < POOL; i++) {
 		pages[i].frame = lab_frame(p + i * LAB_2M);
 		pages[i].index = i;
+		pages[i].node = lab_node(p + i * LAB_2M);
 	}
 	qsort(pages, POOL, sizeof(pages[0]), by_frame_down);
 	for (size_t i = 0; i < POOL; i++)
 		ck_assert_int_eq(madvise(p + pages[i].index * LAB_2M, LAB_2M, MADV_REMOVE), 0);
-	for (size_t i = 0; i < POOL; i++)
+	for (size_t i = 0; i < POOL; i++) {
+		if (pages[POOL - 1 - i].node >= 0)
+			lab_bind(pages[POOL - 1 - i].node);
 		ck_assert(lab_populate(p + i * LAB_2M, LAB_2M));
+	}
+	lab_bind(-1);
 	for (size_t i = 0; i < POOL; i++)
 		ck_assert_uint_eq(lab_frame(p + i * LAB_2M), pages[POOL - 1 - i].frame);
 }

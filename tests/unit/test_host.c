@@ -485,30 +485,43 @@ START_TEST(meminfo_real)
 }
 END_TEST
 
-/* A v1 group with a limit, which this process enters. */
+/* A group with a limit, which this process enters. */
 START_TEST(memcg_real)
 {
-	const char *group = "/sys/fs/cgroup/memory/contig-test-host";
-	char path[96], text[32];
+	static const char *const text = "536870912", *const control =
+		"/sys/fs/cgroup/cgroup.subtree_control";
+	const char *root = "/sys/fs/cgroup/memory", *file = "memory.limit_in_bytes";
+	char group[96], path[160], pid_text[32];
 	uint64_t before = contig_memcg_room(), room;
+	bool second = access("/sys/fs/cgroup/memory", F_OK) < 0, turned_on = false;
 	int status, fd;
 	pid_t pid;
 
+	if (second) {
+		root = "/sys/fs/cgroup";
+		file = "memory.max";
+	}
+	snprintf(group, sizeof(group), "%s/contig-test-host", root);
 	if (geteuid() || mkdir(group, 0755)) {
-		skip("memcg_real", geteuid() ? "not root" : "no v1 memory hierarchy to write to");
+		skip("memcg_real", geteuid() ? "not root" : "no memory hierarchy to write to");
 		return;
+	}
+	snprintf(path, sizeof(path), "%s/%s", group, file);
+	if (second && access(path, F_OK) < 0) {
+		fd = open(control, O_WRONLY);
+		turned_on = write(fd, "+memory", 7) == 7;
+		close(fd);
 	}
 	pid = fork();
 	if (!pid) {
-		snprintf(path, sizeof(path), "%s/memory.limit_in_bytes", group);
 		fd = open(path, O_WRONLY);
-		if (write(fd, "536870912", 9) != 9)
+		if (write(fd, text, strlen(text)) != (ssize_t)strlen(text))
 			_exit(2);
 		close(fd);
 		snprintf(path, sizeof(path), "%s/cgroup.procs", group);
 		fd = open(path, O_WRONLY);
-		snprintf(text, sizeof(text), "%d", (int)getpid());
-		if (write(fd, text, strlen(text)) < 0)
+		snprintf(pid_text, sizeof(pid_text), "%d", (int)getpid());
+		if (write(fd, pid_text, strlen(pid_text)) < 0)
 			_exit(3);
 		close(fd);
 		room = contig_memcg_room();
@@ -522,6 +535,11 @@ START_TEST(memcg_real)
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	for (int i = 0; i < 100 && rmdir(group) && errno == EBUSY; i++)
 		usleep(10000);
+	if (turned_on) {
+		fd = open(control, O_WRONLY);
+		ck_assert_int_eq(write(fd, "-memory", 7), 7);
+		close(fd);
+	}
 	ck_assert_int_eq(status, 0);
 	room = contig_memcg_room();
 	ck_assert(before == UINT64_MAX ? room == before : room > 536870912);

@@ -282,23 +282,51 @@ START_TEST(test_runs_are_one_mapping)
 }
 END_TEST
 
-static void reorder(bool shared)
+/* Give back all that lie on this CPU's node, if there are others: only distant
+ * ones are left, and near ones are free. */
+static void keep_distant(struct superpage_batch *batch)
+{
+	unsigned int cpu = 0, here = 0;
+	cpu_set_t one;
+	size_t n = 0;
+
+	ck_assert_int_eq(syscall(SYS_getcpu, &cpu, &here, NULL), 0);
+	CPU_ZERO(&one);
+	CPU_SET(cpu, &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	for (size_t i = 0; i < batch->n; i++)
+		n += lab_node(batch->pages[i].staging) == (int)here;
+	for (size_t i = batch->n; n < batch->n && i-- > 0;)
+		if (lab_node(batch->pages[i].staging) == (int)here)
+			contig_superpage_give_back(batch, i);
+}
+
+static size_t reorder(bool shared, bool distant)
 {
 	struct superpage_request r = request(SUPERPAGE_HUGETLB, shared, 10);
 	struct superpage_batch batch;
 	uint64_t before[10];
+	size_t n = 0;
 
 	r.threads = 2;
 	ck_assert_int_eq(contig_superpage_take(&r, &batch), 0);
 	ck_assert_uint_eq(batch.n, 10);
-	contig_superpage_give_back(&batch, 3);
+	if (distant)
+		keep_distant(&batch);
+	for (size_t i = 3, given = 0; i < 10 && !given; i++) {
+		given = batch.pages[i].staging != NULL;
+		contig_superpage_give_back(&batch, i);
+	}
 	contig_superpage_sort(&batch);
-	for (size_t i = 0; i < 9; i++)
-		before[i] = batch.pages[i].frame;
+	while (n < batch.n && batch.pages[n].staging) {
+		before[n] = batch.pages[n].frame;
+		n++;
+	}
+	ck_assert_uint_gt(n, 2);
 	memset(batch.pages[2].staging, 1, LAB_2M);
 	ck_assert_int_eq(contig_superpage_reorder(&batch), 0);
-	ck_assert_uint_eq(batch.n, 9);
-	for (size_t i = 0; i < 9; i++) {
+	ck_assert_uint_eq(batch.n, n);
+	for (size_t i = 0; i < n; i++) {
 		assert_superpage(batch.pages[i].staging, batch.pages[i].frame);
 		ck_assert(is_zero(batch.pages[i].staging, LAB_2M));
 		if (i)
@@ -308,16 +336,31 @@ static void reorder(bool shared)
 		ck_assert_uint_eq(batch.pages[i].frame, before[i]);
 	}
 	contig_superpage_drop(&batch);
+	return n;
+}
+
+/* How this thread's memory is placed: the user's business, before and after. */
+static int policy(void)
+{
+	unsigned long nodes[16] = {0};
+	int mode = -1;
+
+	ck_assert_int_eq(syscall(SYS_get_mempolicy, &mode, nodes, 1024, NULL, 0), 0);
+	return mode | (int)nodes[0] << 8;
 }
 
 START_TEST(test_reorder)
 {
 	long free_before = lab_free();
+	int before = policy();
 
 	lab_need_frames();
 	lab_need_pool(10);
-	reorder(true);
-	reorder(false);
+	ck_assert_uint_eq(reorder(true, false), 9);
+	ck_assert_uint_eq(reorder(false, false), 9);
+	printf("test_reorder: %zu distant superpages\n", reorder(true, true));
+	reorder(false, true);
+	ck_assert_int_eq(policy(), before);
 	ck_assert_int_eq(lab_free(), free_before);
 }
 END_TEST
@@ -393,34 +436,41 @@ static int hold_all(void *arg, bool first)
 	return lab_pin(p, n * LAB_2M, NULL) < 0 ? 2 : 0;
 }
 
+/* The shortest of a few failures: a busy machine is late now and then, who waits
+ * is late each time. */
+static double fails_after_ms(const struct superpage_request *r, int tries)
+{
+	double best = 1e9;
+
+	while (tries--) {
+		struct superpage_batch batch;
+		double start = lab_ms();
+
+		ck_assert_int_eq(contig_superpage_take(r, &batch), -ENOMEM);
+		if (lab_ms() - start < best)
+			best = lab_ms() - start;
+		contig_superpage_drop(&batch);
+	}
+	return best;
+}
+
 /* An empty pool is -ENOMEM with a reason, and not waited for twice. */
 START_TEST(test_empty_pool)
 {
 	struct superpage_request r = request(SUPERPAGE_HUGETLB, false, 1);
-	struct superpage_batch batch;
 	size_t n = (size_t)lab_usable();
 	struct lab_peer peer;
-	double start, first, second;
 	int failed;
 
 	lab_need_pool(1);
 	peer = lab_start(hold_all, &n, &failed);
 	ck_assert_int_ne(failed, 1);
 	r.nowait = true;
-	start = lab_ms();
-	ck_assert_int_eq(contig_superpage_take(&r, &batch), -ENOMEM);
-	ck_assert(lab_ms() - start < 50);
+	ck_assert(fails_after_ms(&r, 5) < 50);
 	r.nowait = false;
-	start = lab_ms();
-	ck_assert_int_eq(contig_superpage_take(&r, &batch), -ENOMEM);
-	first = lab_ms() - start;
+	ck_assert(fails_after_ms(&r, 1) >= 90);
 	ck_assert_ptr_nonnull(strstr(contig_reason_get(), "none free"));
-	contig_superpage_drop(&batch);
-	start = lab_ms();
-	ck_assert_int_eq(contig_superpage_take(&r, &batch), -ENOMEM);
-	second = lab_ms() - start;
-	ck_assert(first >= 90);
-	ck_assert(second < 50);
+	ck_assert(fails_after_ms(&r, 5) < 50);
 	lab_stop(&peer);
 	ck_assert(lab_becomes("free_hugepages", (long)n + lab_read("resv_hugepages")));
 }
