@@ -359,15 +359,18 @@ static size_t grow_all_ways(struct attempt a, struct growth *growth, unsigned in
 	return got;
 }
 
-/* Where a pool is to be raised, one node after another: raised for all nodes
- * at once, putting the number back would take free pages from any of them. */
+/*
+ * Where a pool is to be raised: one node after another when a node was asked
+ * for, because putting the number of all back would take free pages from any.
+ * Else the kernel chooses: before Linux 6.14 a node's number can't be put back
+ * quite right while other nodes have surplus pages.
+ */
 static int growth_nodes(const struct contig_pool *pool, struct frame_request *request,
 			int *order)
 {
 	int n = contig_pool_node_order(pool, request, order);
 
-	/* The program's own policy (numactl) binds what the kernel gives. */
-	if (request->node < 0 && pool->node < 0 && contig_node_policy_set())
+	if (request->node < 0 && pool->node < 0)
 		return 1;
 	if (contig_machine.n_nodes > 1)
 		request->strict = true;
