@@ -220,6 +220,13 @@ static size_t take_from(const struct attempt *a)
 	return got;
 }
 
+/* A node none of whose memory lies right isn't worth a search. */
+static bool node_can_hold(const struct attempt *a, int node)
+{
+	return contig_machine.level == CONTIG_LEVEL_HIDDEN ||
+	       contig_machine_can_hold(&a->request->run, node);
+}
+
 /* One node after another, nearest first, but for the one tried already: pages
  * are touched before they are collapsed, and a touch that isn't bound stays
  * on the caller's node, in base pages, however full that is. */
@@ -230,7 +237,7 @@ static size_t try_nodes(struct attempt a)
 	size_t got = 0;
 
 	for (int i = 0; i < n && !got; i++) {
-		if (order[i] == a.request->node)
+		if (order[i] == a.request->node || !node_can_hold(&a, order[i]))
 			continue;
 		one.node = order[i];
 		got = take_from(&(struct attempt){
@@ -248,11 +255,12 @@ static size_t try_source(struct attempt a)
 
 	if (a.source == CONTIG_SOURCE_THP && contig_machine.n_nodes > 1 && a.pool->node < 0 &&
 	    !a.request->strict && (a.request->node >= 0 || !contig_node_policy_set())) {
-		if (a.request->node >= 0)
+		if (a.request->node >= 0 && node_can_hold(&a, a.request->node))
 			got = take_from(&a);
 		return got ? got : try_nodes(a);
 	}
-	got = take_from(&a);
+	if (a.request->node < 0 || node_can_hold(&a, a.request->node))
+		got = take_from(&a);
 	if (got || a.request->node < 0 || a.request->strict)
 		return got;
 	anywhere_else.node = -1;
@@ -359,30 +367,42 @@ static size_t grow_all_ways(struct attempt a, struct growth *growth, unsigned in
 	return got;
 }
 
+#define ALL_NODES (-1)
+
 /*
- * Where a pool is to be raised: one node after another when a node was asked
- * for, because putting the number of all back would take free pages from any.
- * Else the kernel chooses: before Linux 6.14 a node's number can't be put back
- * quite right while other nodes have surplus pages.
+ * Whose pool is to be raised, one after another, each put back before the
+ * next: with a node asked for, that one and then the others, because putting
+ * the number of all back would take free pages from any.  Else the kernel
+ * deals pages out to all: before Linux 6.14 a node's number can't be put back
+ * quite right while other nodes have surplus pages, which growth leaves.
  */
-static int growth_nodes(const struct contig_pool *pool, struct frame_request *request,
+static int growth_nodes(const struct contig_pool *pool, const struct frame_request *request,
 			int *order)
 {
-	int n = contig_pool_node_order(pool, request, order);
+	if (contig_machine.n_nodes > 1 && (request->node >= 0 || pool->node >= 0))
+		return contig_pool_node_order(pool, request, order);
+	order[0] = ALL_NODES;
+	return 1;
+}
 
-	if (request->node < 0 && pool->node < 0)
-		return 1;
-	if (contig_machine.n_nodes > 1)
-		request->strict = true;
-	return n;
+/* The request on a node of growth_nodes(). */
+static struct frame_request grown_on(const struct frame_request *request, int node)
+{
+	struct frame_request one = *request;
+
+	if (node != ALL_NODES) {
+		one.node = node;
+		one.strict = true;
+	}
+	return one;
 }
 
 static size_t pass_system(struct attempt a, unsigned int sources)
 {
-	struct frame_request request = *a.request;
+	const struct frame_request *whole = a.request;
+	char last[128] = "";
 	uint64_t most = budget();
 	int order[HOST_NODES_MAX], n;
-	struct growth *growth;
 	size_t got = 0;
 
 	if (contig_settings.config.grow < CONTIG_GROW_SYSTEM) {
@@ -390,24 +410,27 @@ static size_t pass_system(struct attempt a, unsigned int sources)
 			contig_grow_name(contig_settings.config.grow));
 		return 0;
 	}
-	growth = contig_growth_start();
-	if (!growth) {
-		because("growth: %s", contig_reason_get());
-		return 0;
-	}
-	n = growth_nodes(a.pool, &request, order);
-	a.request = &request;
+	n = growth_nodes(a.pool, whole, order);
 	for (int i = 0; i < n && !got; i++) {
-		if (request.strict)
-			request.node = order[i];
-		if (contig_machine_can_hold(&request.run, request.strict ? order[i] : -1))
-			got = grow_all_ways(a, growth, sources, most);
+		struct frame_request request = grown_on(whole, order[i]);
+		struct growth *growth;
+
+		a.request = &request;
+		if (order[i] != ALL_NODES && !node_can_hold(&a, order[i]))
+			continue;
+		growth = contig_growth_start();
+		if (!growth) {
+			because("growth: %s", contig_reason_get());
+			return 0;
+		}
+		got = grow_all_ways(a, growth, sources, most);
+		snprintf(last, sizeof(last), "%s", contig_growth_why(growth));
+		contig_growth_stop(growth);
 	}
 	if (!got)
 		because("grown as far as %s allows: %s",
-			contig_settings.config.reclaim_max ? "CONTIG_RECLAIM_MAX" : "a quarter of available memory",
-			contig_growth_why(growth));
-	contig_growth_stop(growth);
+			contig_settings.config.reclaim_max ? "CONTIG_RECLAIM_MAX" : "a quarter of available memory (CONTIG_RECLAIM_MAX)",
+			last);
 	return got;
 }
 
@@ -606,32 +629,30 @@ static size_t growth_step(struct contig_pool *pool, uint64_t frames, uint64_t mo
 
 static void reserve_grown(struct contig_pool *pool, uint64_t frames)
 {
-	struct growth *growth = contig_growth_start();
-	struct frame_request request = {
+	struct frame_request any = {
 		.run = {.high = contig_physmap.frames, .align = 1},
 		.node = pool->node,
-		.strict = pool->node >= 0,
 	};
 	uint64_t most = budget();
-	int order[HOST_NODES_MAX], nodes;
+	int order[HOST_NODES_MAX], nodes = growth_nodes(pool, &any, order);
 	size_t n;
 
-	if (!growth) {
-		because("growth: %s", contig_reason_get());
-		return;
-	}
-	nodes = growth_nodes(pool, &request, order);
 	for (int i = 0; i < nodes && (n = growth_step(pool, frames, most)); i++) {
-		if (request.strict)
-			request.node = order[i];
+		struct frame_request request = grown_on(&any, order[i]);
+		struct growth *growth = contig_growth_start();
+
+		if (!growth) {
+			because("growth: %s", contig_reason_get());
+			return;
+		}
 		request.run.count = (uint64_t)n * SUPERPAGE_FRAMES;
 		while (n && contig_growth_step(growth, GROWTH_2M, &request, most)) {
 			if (!acquire(pool, CONTIG_SOURCE_2M, n, request.node))
 				break;
 			n = superpages_short(pool, frames);
 		}
+		contig_growth_stop(growth);
 	}
-	contig_growth_stop(growth);
 }
 
 int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames)

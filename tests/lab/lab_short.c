@@ -26,7 +26,9 @@ static void bound_grown(void)
 	pid_t holder = hold(eat_pools, -1);
 	long before[NODES] = {pool_of(0, "nr_hugepages"), pool_of(1, "nr_hugepages")};
 
-	asked_each(asked_keeps, "2m", "system", WAYS_FEW | 1u << WAY_ENVIRONMENT);
+	/* Without a node the kernel chooses. */
+	asked_each(asked_keeps, "2m", "system",
+		   (WAYS_FEW & ~(1u << WAY_PLAIN)) | 1u << WAY_ENVIRONMENT);
 	for (int node = 0; node < NODES; node++) {
 		for (int i = 0; i < 100 && pool_of(node, "nr_hugepages") != before[node];
 		     i++)
