@@ -7,5 +7,6 @@
 #include <contig/phys.h>
 #include <contig/pool.h>
 #include <contig/types.h>
+#include <contig/vm_area.h>
 
 #endif

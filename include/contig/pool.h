@@ -43,7 +43,18 @@ int contig_configure(const struct contig_config *config);
 /* Who may see a pool's memory; see libcontig(7), "Pools". */
 enum contig_pool_kind {
 	CONTIG_POOL_DEFAULT = 0, /* shared with forked children */
-	CONTIG_POOL_PRIVATE = 1  /* copy-on-write at fork, this process alone */
+	CONTIG_POOL_PRIVATE = 1, /* copy-on-write at fork, this process alone */
+	CONTIG_POOL_SHAREABLE = 2 /* may be inserted in other processes */
+};
+
+/* What is promised of a shareable pool's memory in other processes; chosen
+ * when the pool is made.  See vma(7), "Threats". */
+enum contig_share_mode {
+	CONTIG_SHARE_REVOCABLE = 0, /* peers may write; pages can be taken back;
+				     * a peer can destroy their content */
+	CONTIG_SHARE_READONLY = 1,  /* sealed: nobody else can ever write */
+	CONTIG_SHARE_FIXED = 2      /* peers write; then sealed: content can't be
+				     * punched away, frames stay */
 };
 
 struct contig_pool_attr {
@@ -51,9 +62,12 @@ struct contig_pool_attr {
 	const char *name;   /* copied; may be NULL */
 	enum contig_pool_kind kind;
 	enum contig_fork fork;
-	unsigned int sources; /* 0: as configured */
+	unsigned int sources; /* 0: as configured; of a shareable pool:
+			       * collapsed memory, which can be mapped page by
+			       * page (hugetlb only in whole superpages) */
 	int node;             /* only this node; -1: any */
 	uint64_t limit;       /* bytes; 0: the library's */
+	enum contig_share_mode mode; /* of a shareable pool; else 0 */
 };
 
 /*

@@ -14,7 +14,11 @@
 #include <stdbool.h>
 
 enum lock_rank {
-	LOCK_RECLAIM = 1, /* one reclaim, trim, reserve or fork at a time */
+	LOCK_OBJECT = 1,  /* one object: users hold it when they call us */
+	LOCK_VMAS,        /* the list of vmas */
+	LOCK_EXPORT,      /* one export: its peers and its socket */
+	LOCK_VMA,         /* one vma */
+	LOCK_RECLAIM,     /* one reclaim, trim, reserve or fork at a time */
 	LOCK_POOLS,       /* the list of pools and of segments */
 	LOCK_POOL,        /* one pool's free extents */
 	LOCK_CACHES,      /* the list of per-thread caches */

@@ -17,7 +17,8 @@
 	X(PIN, 2, "pin", "pins made and dropped")                     \
 	X(RECLAIM, 3, "reclaim", "reclaim passes and why they failed") \
 	X(FORK, 4, "fork", "what fork did to pools")                  \
-	X(POOL, 5, "pool", "pools made and destroyed")
+	X(POOL, 5, "pool", "pools made and destroyed")                \
+	X(SHARE, 6, "share", "vmas of other processes")
 
 enum {
 #define X(NAME, bit, name, text) LOG_##NAME = 1 << (bit),

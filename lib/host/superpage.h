@@ -37,6 +37,7 @@ struct superpage_request {
 	unsigned int threads; /* for first touch; 0: choose; 1: the caller */
 	bool surplus;       /* hugetlb: may go beyond the free pages */
 	bool nowait;        /* don't wait for pages that come back late */
+	bool sealable;      /* shared: the memfd takes seals */
 	size_t enough;      /* hugetlb: wait for them while fewer are free */
 };
 
@@ -112,6 +113,9 @@ void contig_superpage_give_back(struct superpage_batch *batch, size_t i);
  */
 int contig_superpage_map(struct superpage_batch *batch, size_t first,
 			 size_t count, void *va);
+
+/* Touch all of a shared mapping.  0/-errno. */
+int contig_superpage_populate(void *va, size_t len);
 
 /* Drop staging mapping and descriptor; frees batch->pages.  Pages not mapped
  * elsewhere are given back first, last to first.  Harmless on a batch that

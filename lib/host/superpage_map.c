@@ -111,6 +111,11 @@ int contig_superpage_map(struct superpage_batch *batch, size_t first,
 	return err;
 }
 
+int contig_superpage_populate(void *va, size_t len)
+{
+	return contig_superpage_advise(va, len, MADV_POPULATE_WRITE);
+}
+
 int contig_superpage_release(void *va, uint64_t page_size, size_t count,
 			     bool shared)
 {

@@ -50,6 +50,8 @@ static int open_memfd(const struct superpage_request *request)
 	unsigned int flags = MFD_CLOEXEC;
 	int fd;
 
+	if (request->sealable)
+		flags |= MFD_ALLOW_SEALING;
 	if (request->kind == SUPERPAGE_HUGETLB)
 		flags |= MFD_HUGETLB | hugetlb_flags(request);
 	fd = memfd_create("libcontig", flags | MFD_NOEXEC_SEAL);

@@ -7,6 +7,7 @@
 #include "base/reason.h"
 #include "base/size.h"
 #include "kpi/blinded.h"
+#include "kpi/constraints.h"
 #include "kpi/domainset.h"
 #include "kpi/malloc_type.h"
 #include "kpi/misuse.h"
@@ -23,141 +24,6 @@
 #include <stdio.h>
 #include <string.h>
 
-/* A call's arguments, for messages and the slow path. */
-struct call {
-	const char *name;
-	unsigned long size;
-	int flags;
-	vm_paddr_t low, high;
-	unsigned long alignment;
-	vm_paddr_t boundary;
-};
-
-static const char *describe(const struct call *call, char *buf, size_t len)
-{
-	snprintf(buf, len,
-		 "%s(size %lu, low 0x%" PRIx64 ", high 0x%" PRIx64
-		 ", alignment 0x%lx, boundary 0x%" PRIx64 ")",
-		 call->name, call->size, call->low, call->high, call->alignment, call->boundary);
-	return buf;
-}
-
-static bool pow2_or_zero(uint64_t x)
-{
-	return !(x & (x - 1));
-}
-
-/* What the kernel panics on. */
-static bool arguments_sane(const struct call *call)
-{
-	const char *wrong = NULL;
-	char text[200];
-
-	if (!call->size)
-		wrong = "size is 0";
-	else if (!pow2_or_zero(call->alignment))
-		wrong = "alignment is not a power of two";
-	else if (!pow2_or_zero(call->boundary))
-		wrong = "boundary is not a power of two";
-	if (wrong)
-		misuse("%s: %s", describe(call, text, sizeof(text)), wrong);
-	return !wrong;
-}
-
-/* Bytes to frames: inward for the window, never below a page. */
-static inline void run_of_call(const struct call *call, struct extent_request *run)
-{
-	run->count = (call->size >> FRAME_SHIFT) + !!(call->size & (FRAME_SIZE - 1));
-	run->low = (call->low >> FRAME_SHIFT) + !!(call->low & (FRAME_SIZE - 1));
-	run->high = call->high >> FRAME_SHIFT;
-	run->align = call->alignment > FRAME_SIZE ? call->alignment >> FRAME_SHIFT : 1;
-	run->boundary = call->boundary >> FRAME_SHIFT;
-}
-
-/* Constraints that no memory of any machine meets.  NULL, or why. */
-static const char *impossible(const struct call *call, const struct extent_request *run)
-{
-	if (call->boundary && call->boundary < run->count << FRAME_SHIFT)
-		return "boundary is smaller than the size in whole pages";
-	if (call->low >= call->high)
-		return "low is not below high";
-	if (run->low >= run->high || run->high - run->low < run->count)
-		return "the window from low to high is smaller than the size";
-	return NULL;
-}
-
-static void *fail(const struct call *call, int err, const char *why)
-{
-	char text[200], copy[512];
-
-	/* why may be the very buffer that is about to be written. */
-	snprintf(copy, sizeof(copy), "%s", why);
-	contig_counter_add(&contig_counters.failures, 1);
-	contig_reason_set("%s: %s", describe(call, text, sizeof(text)), copy);
-	errno = err;
-	return NULL;
-}
-
-static void describe_ram(char *buf, size_t len)
-{
-	size_t at = 0;
-
-	buf[0] = '\0';
-	for (unsigned int i = 0; i < contig_machine.n_ranges && at < len; i++)
-		at += (size_t)snprintf(buf + at, len - at, "%s0x%" PRIx64 "-0x%" PRIx64,
-				       i ? ", " : "", contig_machine.ranges[i].start,
-				       contig_machine.ranges[i].end);
-}
-
-static void *fail_range(const struct call *call)
-{
-	char ram[120], why[200];
-
-	describe_ram(ram, sizeof(ram));
-	snprintf(why, sizeof(why), "no superpage of this machine's RAM meets it (RAM in superpages: %s)",
-		 ram);
-	return fail(call, ERANGE, why);
-}
-
-static void *fail_memory(const struct call *call, bool nowait)
-{
-	const char *tried = contig_reclaim_why();
-	const char *out = "";
-	char why[512];
-
-	/* The way out depends on what stood in the way. */
-	if (contig_machine.level == CONTIG_LEVEL_SIMULATED)
-		out = "";
-	else if (nowait)
-		out = "; reserve memory at start (CONTIG_RESERVE) or use M_WAITOK";
-	else if (contig_settings.config.grow != CONTIG_GROW_SYSTEM)
-		out = call->high < contig_machine.end
-			      ? "; try 'contig pool below', or CONTIG_GROW=system as root"
-			      : "; try 'contig pool grow', or CONTIG_GROW=system as root";
-	snprintf(why, sizeof(why), "%s%s", *tried ? tried : "no free run among the memory held", out);
-	return fail(call, ENOMEM, why);
-}
-
-/*
- * Frames are hidden: addresses mean nothing to us beyond a superpage.  A
- * window that holds all RAM, an alignment and a boundary up to a superpage
- * are still certain.
- */
-static const char *hidden_why_not(const struct call *call, struct extent_request *run)
-{
-	if (run->low || call->high < contig_machine.end)
-		return "low and high need physical addresses, which this process can't see (needs CAP_SYS_ADMIN)";
-	if (run->align > SUPERPAGE_FRAMES)
-		return "an alignment beyond a superpage needs physical addresses, which this process can't see (needs CAP_SYS_ADMIN)";
-	if (run->count > SUPERPAGE_FRAMES &&
-	    !(contig_settings.config.sources & CONTIG_SOURCE_1G))
-		return "a run beyond a superpage needs physical addresses, which this process can't see (needs CAP_SYS_ADMIN)";
-	run->high = contig_physmap.frames;
-	if (run->boundary >= SUPERPAGE_FRAMES && run->count <= SUPERPAGE_FRAMES)
-		run->boundary = 0; /* nothing in a superpage crosses it */
-	return NULL;
-}
-
 /* Make a block ready for its user. */
 static inline void *deliver(uint64_t frame, int flags)
 {
@@ -165,7 +31,7 @@ static inline void *deliver(uint64_t frame, int flags)
 	void *va = frame_address(frame);
 
 	if (flags & M_ZERO && !(page->flags & VM_PAGE_ZERO))
-		memset(va, 0, (size_t)page->npages << FRAME_SHIFT);
+		memset(va, 0, (size_t)page_npages(page) << FRAME_SHIFT);
 	page->flags = VM_PAGE_COMMON;
 	return va;
 }
@@ -188,19 +54,19 @@ static void *allocate_slow(const struct call *call, struct contig_pool *pool,
 	int err;
 	void *va;
 
-	if (!arguments_sane(call))
+	if (!contig_call_sane(call))
 		return NULL;
 	run_of_call(call, run);
-	why = impossible(call, run);
+	why = contig_call_impossible(call, run);
 	if (why)
-		return fail(call, ERANGE, why);
+		return contig_fail(call, ERANGE, why);
 	err = contig_start();
 	if (err)
-		return fail(call, ENOMEM, contig_reason_get());
+		return contig_fail(call, ENOMEM, contig_reason_get());
 	if (contig_machine.level == CONTIG_LEVEL_HIDDEN) {
-		why = hidden_why_not(call, run);
+		why = contig_call_hidden(call, run);
 		if (why)
-			return fail(call, EPERM, why);
+			return contig_fail(call, EPERM, why);
 	}
 	request.label = type_label(type);
 	if (ds)
@@ -221,13 +87,13 @@ static void *allocate_slow(const struct call *call, struct contig_pool *pool,
 		return va;
 	}
 	if (err == ERANGE)
-		return fail_range(call);
+		return contig_fail_range(call);
 	if (err == EPERM)
-		return fail(call, EPERM, BLINDED);
+		return contig_fail(call, EPERM, BLINDED);
 	if (contig_machine.level == CONTIG_LEVEL_HIDDEN && run->count > SUPERPAGE_FRAMES)
-		return fail(call, EPERM,
+		return contig_fail(call, EPERM,
 			    "no free 1 GiB page, and a run of several superpages needs physical addresses, which this process can't see (needs CAP_SYS_ADMIN)");
-	return fail_memory(call, request.frames.nowait);
+	return contig_fail_memory(call, request.frames.nowait);
 }
 
 void *contigmalloc(unsigned long size, struct malloc_type *type, int flags, vm_paddr_t low,
@@ -290,7 +156,11 @@ static void panic_not_live(const char *name, const void *va)
 		misuse("%s(%p): not memory of this library", name, va);
 	else if (around)
 		misuse("%s(%p): inside the block at %p, %" PRIu32 " pages long", name, va,
-			     frame_address(page_frame(around)), around->npages);
+			     frame_address(page_frame(around)), page_npages(around));
+	else if (page_state(frame_page(place >> FRAME_SHIFT)) == VM_PAGE_SINGLE)
+		misuse("%s(%p): a page of vm_page_alloc(): see vm_page_free()", name, va);
+	else if (page_state(frame_page(place >> FRAME_SHIFT)) == VM_PAGE_LET_GO)
+		misuse("%s(%p): freed already; mappings keep the block", name, va);
 	else if (place & (FRAME_SIZE - 1))
 		misuse("%s(%p): not the start of a page, and no block there (page at %p)",
 			     name, va, place_address(align_down(place, FRAME_SIZE)));
@@ -323,7 +193,7 @@ void contigfree(void *addr, unsigned long size, struct malloc_type *type)
 	page = live_page("contigfree", addr);
 	if (!page)
 		return;
-	npages = page->npages;
+	npages = page_npages(page);
 	block_free(page);
 	if (__builtin_expect((size >> FRAME_SHIFT) + !!(size & (FRAME_SIZE - 1)) != npages, 0))
 		contig_warn("contigfree(%p, %lu): the block was %" PRIu64 " bytes; all of it is freed",
@@ -350,5 +220,5 @@ size_t contig_usable_size(const void *addr)
 		errno = EINVAL;
 		return 0;
 	}
-	return (size_t)page->npages << FRAME_SHIFT;
+	return (size_t)page_npages(page) << FRAME_SHIFT;
 }

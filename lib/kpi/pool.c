@@ -9,6 +9,7 @@
 #include "kpi/blinded.h"
 #include "kpi/misuse.h"
 #include "kpi/struct_size.h"
+#include "kpi/vma.h"
 #include "base/reason.h"
 #include "phys/magazine.h"
 #include "phys/pool.h"
@@ -29,7 +30,7 @@ static int invalid(const char *why)
 
 static int attr_check(const struct contig_pool_attr *attr)
 {
-	if ((unsigned int)attr->kind > CONTIG_POOL_PRIVATE)
+	if ((unsigned int)attr->kind > CONTIG_POOL_SHAREABLE)
 		return invalid("kind is not one of CONTIG_POOL_*");
 	if ((unsigned int)attr->fork > CONTIG_FORK_ISOLATE)
 		return invalid("fork is not one of CONTIG_FORK_*");
@@ -39,6 +40,13 @@ static int attr_check(const struct contig_pool_attr *attr)
 		return invalid("node has no memory on this machine");
 	if (attr->kind == CONTIG_POOL_PRIVATE && contig_machine.level == CONTIG_LEVEL_SIMULATED)
 		return invalid("simulated memory is never private");
+	if ((unsigned int)attr->mode > CONTIG_SHARE_FIXED)
+		return invalid("mode is not one of CONTIG_SHARE_*");
+	if (attr->mode && attr->kind != CONTIG_POOL_SHAREABLE)
+		return invalid("mode is of CONTIG_POOL_SHAREABLE only");
+	/* A peer that is to keep its mapping duplicates it by mremap(2). */
+	if (attr->mode == CONTIG_SHARE_FIXED && attr->sources & ~(unsigned int)CONTIG_SOURCE_THP)
+		return invalid("sources of a pool of mode CONTIG_SHARE_FIXED are collapsed memory (CONTIG_SOURCE_THP) only");
 	return 0;
 }
 
@@ -66,6 +74,7 @@ contig_pool_t *contig_pool_create(const struct contig_pool_attr *attr)
 	contig_pool_setup(pool, attr->name ? attr->name : "unnamed");
 	pool->kind = attr->kind;
 	pool->fork = attr->fork;
+	pool->mode = attr->mode;
 	pool->sources = attr->sources;
 	pool->limit = attr->limit;
 	pool->node = attr->node < 0 ? -1 : contig_machine_node_index(attr->node);
@@ -85,6 +94,9 @@ void contig_pool_destroy(contig_pool_t *pool)
 		misuse("contig_pool_destroy: the default pool can't be destroyed");
 		return;
 	}
+	/* What vanishes must not stay mapped elsewhere: a touch there would be
+	 * SIGBUS, or put new memory into a dead file. */
+	contig_vmas_unmap_pool(pool);
 	used = contig_trim_destroy(pool);
 	if (used)
 		contig_warn("contig_pool_destroy(%s): %llu KiB were still allocated", pool->name,

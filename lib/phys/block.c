@@ -23,7 +23,7 @@ static void label_page(uint64_t frame, uint64_t npages, uint8_t state, uint8_t f
 {
 	struct vm_page *page = frame_page(frame);
 
-	page->npages = (uint32_t)npages;
+	page_npages_set(page, (uint32_t)npages);
 	page->generation = contig_fork_generation;
 	page->label = label;
 	page->flags = flags;
@@ -35,7 +35,7 @@ static void label_page(uint64_t frame, uint64_t npages, uint8_t state, uint8_t f
  * goes back to the pool where there is other memory: the next plain request
  * must not eat what only low addresses can serve.
  */
-static uint8_t common_flag(const struct contig_pool *pool, uint64_t frame)
+uint8_t contig_block_common(const struct contig_pool *pool, uint64_t frame)
 {
 	const uint64_t low_end = UINT64_C(1) << (32 - FRAME_SHIFT);
 
@@ -70,7 +70,7 @@ static uint64_t take_several(const struct block_request *request)
 	first = contig_pool_take(request->pool, &several, true, &zero);
 	if (first == EXTENT_NONE)
 		return EXTENT_NONE;
-	if (!common_flag(request->pool, first)) {
+	if (!contig_block_common(request->pool, first)) {
 		/* Low memory is all there is: one block, no hoard. */
 		contig_pool_put(request->pool, first + npages, more * npages);
 		more = 0;
@@ -85,7 +85,7 @@ static uint64_t take_several(const struct block_request *request)
 			contig_pool_put(request->pool, frame, npages);
 		}
 	}
-	label_page(first, npages, VM_PAGE_LIVE, common_flag(request->pool, first), request->label);
+	label_page(first, npages, VM_PAGE_LIVE, contig_block_common(request->pool, first), request->label);
 	if (request->zero && !zero)
 		memset(frame_address(first), 0, npages << FRAME_SHIFT);
 	return first;
@@ -101,7 +101,7 @@ static uint64_t take_one(const struct block_request *request)
 		return frame;
 	if (request->zero)
 		contig_pool_zero(request->pool, frame, npages);
-	label_page(frame, npages, VM_PAGE_LIVE, common_flag(request->pool, frame),
+	label_page(frame, npages, VM_PAGE_LIVE, contig_block_common(request->pool, frame),
 		   request->label);
 	return frame;
 }
@@ -170,9 +170,14 @@ static uint64_t take_near(const struct block_request *request)
 	return frame;
 }
 
+uint64_t contig_block_take(const struct block_request *request)
+{
+	return take(request, plain(&request->frames));
+}
+
 /* Hugetlb takes madvise by whole pages only, so a superpage's other blocks
  * are left out with this one, until the superpage goes back. */
-static void leave_out_of_dumps(uint64_t frame, uint64_t npages)
+void contig_block_nodump(uint64_t frame, uint64_t npages)
 {
 	uint64_t start = frame << FRAME_SHIFT, end = (frame + npages) << FRAME_SHIFT;
 	struct segment *segment = contig_physmap_segment(start);
@@ -226,7 +231,7 @@ void *contig_block_alloc(const struct block_request *request, int *err)
 	}
 	contig_usage_count(request->label, frames->run.count << FRAME_SHIFT, true);
 	if (request->nodump)
-		leave_out_of_dumps(frame, frames->run.count);
+		contig_block_nodump(frame, frames->run.count);
 	return frame_address(frame);
 }
 
@@ -253,7 +258,7 @@ struct vm_page *contig_block_around(const void *va)
 
 		if (page->state != VM_PAGE_OTHER)
 			return page->state == VM_PAGE_LIVE &&
-					       frame + page->npages > place >> FRAME_SHIFT
+					       frame + page_npages(page) > place >> FRAME_SHIFT
 				       ? page
 				       : NULL;
 		if (!frame)
@@ -264,7 +269,18 @@ struct vm_page *contig_block_around(const void *va)
 
 void contig_block_free_slow(struct vm_page *page)
 {
-	uint64_t frame = page_frame(page), npages = page->npages;
+	if (page->flags & VM_PAGE_MAPPED) {
+		/* Freeing it again is seen from here on. */
+		page_state_set(page, VM_PAGE_LET_GO);
+		if (__atomic_and_fetch(&page->ref_count, ~REF_OWNER, __ATOMIC_ACQ_REL))
+			return;
+	}
+	contig_block_release(page);
+}
+
+void contig_block_release(struct vm_page *page)
+{
+	uint64_t frame = page_frame(page), npages = page_npages(page);
 	struct segment *segment = contig_physmap_segment(frame << FRAME_SHIFT);
 	uint16_t label = page->label;
 

@@ -29,14 +29,24 @@ struct block_request {
  */
 void *contig_block_alloc(const struct block_request *request, int *err);
 
+/* A live block of what the pool has now; not counted yet.  EXTENT_NONE. */
+uint64_t contig_block_take(const struct block_request *request);
+/* VM_PAGE_COMMON or 0: whether a block there may wait in a magazine. */
+uint8_t contig_block_common(const struct contig_pool *pool, uint64_t frame);
+/* Leave frames out of core dumps: all of their superpages. */
+void contig_block_nodump(uint64_t frame, uint64_t npages);
+
 /* The live block that starts at va; NULL when there is none. */
 struct vm_page *contig_block_find(const void *va);
 
 /* The live block that va lies inside of, NULL when there is none: slow. */
 struct vm_page *contig_block_around(const void *va);
 
-/* Give a live block back, past the magazine. */
+/* Give a live block back, past the magazine; at once, or with the last
+ * mapping (kpi/page_ref.h). */
 void contig_block_free_slow(struct vm_page *page);
+/* Nobody has the block any more. */
+void contig_block_release(struct vm_page *page);
 
 static inline void block_free(struct vm_page *page)
 {

@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/pagemap.h"
+#include "phys/backing.h"
 #include "phys/counters.h"
 #include "phys/physmap.h"
 
@@ -22,6 +23,25 @@ void contig_candidates_init(struct candidates *c, struct contig_pool *pool,
 	c->want.page_size = source == CONTIG_SOURCE_1G ? GIGAPAGE_SIZE : SUPERPAGE_SIZE;
 	c->want.shared = pool->kind != CONTIG_POOL_PRIVATE;
 	c->want.node = -1;
+	/* A batch is a file: see backing.h. */
+	if (pool->kind == CONTIG_POOL_SHAREABLE) {
+		c->want.sealable = true;
+		c->file_pages = pool->mode == CONTIG_SHARE_REVOCABLE ? BACKING_FILE_PAGES : 1;
+	}
+}
+
+static struct superpage_batch *next_batch(struct candidates *c)
+{
+	struct superpage_batch *more;
+
+	if (c->n_batches == c->room_batches) {
+		more = realloc(c->batches, (c->room_batches + 16) * sizeof(*more));
+		if (!more)
+			return NULL;
+		c->batches = more;
+		c->room_batches += 16;
+	}
+	return &c->batches[c->n_batches];
 }
 
 static bool make_room(struct candidates *c, size_t more)
@@ -56,15 +76,13 @@ static size_t take_simulated(struct candidates *c, size_t count)
 	return n;
 }
 
-size_t contig_candidates_take(struct candidates *c, size_t count)
+static size_t take_batch(struct candidates *c, size_t count)
 {
-	struct superpage_batch *batch = &c->batches[c->n_batches];
+	struct superpage_batch *batch = next_batch(c);
 	int err;
 
-	if (!count || c->n_batches == CANDIDATE_BATCHES)
+	if (!batch)
 		return 0;
-	if (contig_machine.level == CONTIG_LEVEL_SIMULATED)
-		return take_simulated(c, count);
 	c->want.count = count;
 	err = contig_superpage_take(&c->want, batch);
 	if (err < 0) {
@@ -91,6 +109,23 @@ size_t contig_candidates_take(struct candidates *c, size_t count)
 	contig_debug(TAKE, "took %zu of %zu superpages from source %d", batch->n, count,
 		     (int)c->source);
 	return batch->n;
+}
+
+size_t contig_candidates_take(struct candidates *c, size_t count)
+{
+	size_t most = c->file_pages ? c->file_pages : count, got = 0, step;
+
+	if (contig_machine.level == CONTIG_LEVEL_SIMULATED)
+		return count ? take_simulated(c, count) : 0;
+	while (got < count) {
+		size_t want = count - got < most ? count - got : most;
+
+		step = take_batch(c, want);
+		got += step;
+		if (step < want)
+			break;
+	}
+	return got;
 }
 
 /* Put [start, start + count) into a scratch set, unless it is there. */
@@ -260,7 +295,9 @@ size_t contig_candidates_finish(struct candidates *c)
 		installed += contig_segments_install(c->pool, &c->batches[b], c->source);
 	contig_counter_add(&contig_counters.taken, returned);
 	contig_counter_add(&contig_counters.returned, returned);
+	free(c->batches);
 	free(c->list);
+	c->batches = NULL;
 	c->list = NULL;
 	c->n = 0;
 	return installed;

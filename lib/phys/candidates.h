@@ -15,8 +15,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define CANDIDATE_BATCHES 24 /* steps double: more than any machine holds */
-
 struct candidate {
 	uint64_t place; /* bytes; EXTENT_NONE at the hidden level */
 	int node;
@@ -29,8 +27,9 @@ struct candidates {
 	struct contig_pool *pool;
 	enum contig_source source;
 	struct superpage_request want; /* count is set by each step */
-	struct superpage_batch batches[CANDIDATE_BATCHES];
-	unsigned int n_batches;
+	struct superpage_batch *batches;
+	unsigned int n_batches, room_batches;
+	size_t file_pages; /* at most so many of a batch; 0: any */
 	struct candidate *list;
 	size_t n, room;
 };

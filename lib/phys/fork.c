@@ -3,6 +3,8 @@
 
 #include "base/log.h"
 #include "base/page.h"
+#include "base/radix.h"
+#include "phys/backing.h"
 #include "phys/magazine.h"
 #include "phys/memmap.h"
 #include "phys/physmap.h"
@@ -13,6 +15,14 @@
 #include <string.h>
 #include <sys/mman.h>
 
+static struct fork_hook *hooks;
+
+void contig_fork_hook_add(struct fork_hook *hook)
+{
+	hook->next = hooks;
+	hooks = hook;
+}
+
 static bool stays_mapped(const struct contig_pool *pool)
 {
 	return pool->fork == CONTIG_FORK_SHARE;
@@ -21,6 +31,8 @@ static bool stays_mapped(const struct contig_pool *pool)
 /* Everything is at rest: no reclaim half done, no block between two lists. */
 static void prepare(void)
 {
+	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
+		hook->prepare();
 	contig_lock(&contig_reclaim_lock);
 	contig_lock(&contig_pools_lock);
 	contig_lock_enter(LOCK_POOL);
@@ -28,6 +40,7 @@ static void prepare(void)
 		pthread_mutex_lock(&p->lock.mutex);
 	contig_magazines_fork_prepare();
 	contig_lock(&contig_pin_lock);
+	contig_radix_fork_prepare();
 }
 
 static void release(void)
@@ -60,12 +73,15 @@ static void mark_shared(struct contig_pool *pool)
 
 static void parent(void)
 {
+	contig_radix_fork_done();
 	contig_unlock(&contig_pin_lock);
 	contig_magazines_fork_parent();
 	for (struct contig_pool *p = contig_pools; p; p = p->next)
-		if (p->kind == CONTIG_POOL_DEFAULT && p->fork == CONTIG_FORK_SHARE)
+		if (pool_fork_shares(p))
 			mark_shared(p);
 	release();
+	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
+		hook->parent();
 }
 
 /* The hole that MADV_DONTFORK left must not fill with something else. */
@@ -87,10 +103,11 @@ static void inherit(struct contig_pool *pool)
 			link = &s->next;
 			continue;
 		}
-		pool->held -= s->n * s->page_size;
+		pool_held_set(pool, pool->held - s->n * s->page_size);
 		s->inherited = true;
-		if (s->pin && !(pool->kind == CONTIG_POOL_DEFAULT &&
-				pool->fork == CONTIG_FORK_SHARE)) {
+		if (s->file)
+			contig_backing_file_forget(s->file);
+		if (s->pin && !pool_fork_shares(pool)) {
 			contig_pin_forget(s->pin);
 			s->pin = NULL;
 		}
@@ -113,18 +130,22 @@ static void inherit(struct contig_pool *pool)
 		contig_extent_set_destroy(pool->free[node]);
 		pool->free[node] = NULL;
 	}
-	pool->free_frames = 0;
+	pool_free_sub(pool, pool->free_frames);
+	pool->withheld_frames = 0;
 	pool->live_frames = 0;
 }
 
 static void child(void)
 {
+	contig_radix_fork_done();
 	contig_unlock(&contig_pin_lock);
 	contig_fork_generation++;
 	contig_magazines_fork_child();
 	for (struct contig_pool *p = contig_pools; p; p = p->next)
 		inherit(p);
 	release();
+	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
+		hook->child();
 }
 
 int contig_fork_init(void)

@@ -9,6 +9,19 @@
 #ifndef PHYS_FORK_H
 #define PHYS_FORK_H
 
+/*
+ * What layers above have to do at a fork: hooks' prepare() runs before ours,
+ * the last one added first, so they may take locks of lower rank; parent() and
+ * child() run after ours.  Added at load, by constructors; never removed.
+ */
+struct fork_hook {
+	void (*prepare)(void);
+	void (*parent)(void);
+	void (*child)(void);
+	struct fork_hook *next;
+};
+void contig_fork_hook_add(struct fork_hook *hook);
+
 /* Register the handlers, once, at load.  0/-errno. */
 int contig_fork_init(void);
 

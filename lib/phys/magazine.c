@@ -41,7 +41,7 @@ static uint64_t unlink_all(struct thread_cache *cache, uint64_t chain)
 			uint64_t frame = magazine->frames[--magazine->n];
 			struct vm_page *page = frame_page(frame);
 
-			memcpy(page->spare, &chain, sizeof(chain));
+			page_chain_set(page, chain);
 			chain = frame;
 		}
 	}
@@ -55,9 +55,9 @@ static uint64_t put_chain(uint64_t chain)
 
 	while (chain != EXTENT_NONE) {
 		struct vm_page *page = frame_page(chain);
-		uint64_t frame = chain, npages = page->npages;
+		uint64_t frame = chain, npages = page_npages(page);
 
-		memcpy(&chain, page->spare, sizeof(chain));
+		chain = page_chain(page);
 		page->state = VM_PAGE_OTHER;
 		contig_pool_put(&contig_default_pool, frame, npages);
 		frames += npages;
@@ -173,13 +173,13 @@ unsigned int contig_magazine_refill(uint64_t npages)
 bool contig_magazine_stock(struct thread_cache *cache, uint64_t frame)
 {
 	struct vm_page *page = frame_page(frame);
-	struct magazine *magazine = &cache->magazines[magazine_class(page->npages)];
+	struct magazine *magazine = &cache->magazines[magazine_class(page_npages(page))];
 	bool kept = false;
 
 	cache_lock(cache);
 	if (magazine->n < magazine->capacity) {
 		magazine->frames[magazine->n++] = frame;
-		cache->cached += page->npages;
+		cache->cached += page_npages(page);
 		kept = true;
 	}
 	cache_unlock(cache);

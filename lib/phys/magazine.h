@@ -120,7 +120,7 @@ static inline uint64_t magazine_get(struct thread_cache *cache, const struct ext
 /* Keep a live block for reuse; false: the caller gives it to the pool. */
 static inline bool magazine_put(struct thread_cache *cache, uint64_t frame, struct vm_page *page)
 {
-	int class = magazine_class(page->npages);
+	int class = magazine_class(page_npages(page));
 	uint16_t label = page->label;
 	struct magazine *magazine;
 	bool kept = false;
@@ -133,8 +133,8 @@ static inline bool magazine_put(struct thread_cache *cache, uint64_t frame, stru
 		page->state = VM_PAGE_CACHED;
 		page->flags = VM_PAGE_COMMON;
 		magazine->frames[magazine->n++] = frame;
-		cache->cached += page->npages;
-		usage_free(&cache->usage[label], label, (uint64_t)page->npages << FRAME_SHIFT);
+		cache->cached += page_npages(page);
+		usage_free(&cache->usage[label], label, (uint64_t)page_npages(page) << FRAME_SHIFT);
 		kept = true;
 	}
 	cache_unlock(cache);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+#define CONTIG_VM_PAGE_ARRAY_WRITER
 #include "phys/memmap.h"
 
 #include "base/page.h"
@@ -7,7 +8,10 @@
 #include <stddef.h>
 #include <sys/mman.h>
 
+/* The library reads its own: a compiler may have read the const one before
+ * the library was started. */
 struct vm_page *contig_memmap;
+vm_page_t vm_page_array;
 
 /* PROT_NONE first: overcommit mode 2 would charge a writable mapping whole. */
 int contig_memmap_init(uint64_t frames)
@@ -18,6 +22,7 @@ int contig_memmap_init(uint64_t frames)
 	if (p == MAP_FAILED)
 		return -errno;
 	contig_memmap = p;
+	__atomic_store_n(&vm_page_array, p, __ATOMIC_RELEASE);
 	return 0;
 }
 

@@ -188,8 +188,10 @@ struct segment *contig_physmap_segment(uint64_t place)
 static void forget_states(uint64_t frame)
 {
 	for (uint64_t f = frame; f < frame + SUPERPAGE_FRAMES; f++)
-		if (frame_page(f)->state != VM_PAGE_OTHER)
+		if (frame_page(f)->state != VM_PAGE_OTHER) {
 			frame_page(f)->state = VM_PAGE_OTHER;
+			frame_page(f)->ref_count = 0;
+		}
 }
 
 void contig_physmap_publish(uint64_t place, uint64_t bytes, struct segment *segment)
@@ -202,6 +204,8 @@ void contig_physmap_publish(uint64_t place, uint64_t bytes, struct segment *segm
 		block->lived = true;
 
 		block->keep = false;
+		block->quarantined = false;
+		block->supers = 0;
 		memset(block->dirty, 0, sizeof(block->dirty));
 		__atomic_store_n(&block->segment, segment, __ATOMIC_RELEASE);
 		__atomic_store_n(&contig_physmap.present[p >> SUPERPAGE_SHIFT], 1,

@@ -28,6 +28,9 @@ struct block {
 	struct segment *segment; /* NULL: nothing of ours is mapped here */
 	bool keep;               /* a forked child may use it: never trim */
 	bool lived;              /* was published before */
+	bool quarantined;        /* what comes free stays out of the pool */
+	uint32_t supers;         /* mappings of the superpage as a whole, see
+				  * phys/page.h */
 	uint64_t dirty[SUPERPAGE_FRAMES / 64]; /* frame may be non-zero;
 						* under the pool's lock */
 };

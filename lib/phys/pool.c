@@ -2,8 +2,11 @@
 #include "phys/pool.h"
 
 #include "base/log.h"
+#include "base/page.h"
+#include "phys/backing.h"
 #include "phys/memmap.h"
 #include "phys/physmap.h"
+#include "phys/settings.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -19,6 +22,19 @@ void contig_pool_setup(struct contig_pool *pool, const char *name)
 	contig_lock_init(&pool->lock, LOCK_POOL);
 	snprintf(pool->name, sizeof(pool->name), "%s", name);
 	pool->node = -1;
+}
+
+unsigned int contig_pool_sources(const struct contig_pool *pool)
+{
+	/* Simulated superpages all count as of one source. */
+	if (contig_machine.level == CONTIG_LEVEL_SIMULATED && pool->kind == CONTIG_POOL_SHAREABLE)
+		return CONTIG_SOURCE_ALL;
+	if (pool->sources)
+		return pool->sources;
+	/* Hugetlb can't be mapped page by page, nor, twice, by mremap(2). */
+	if (pool->kind == CONTIG_POOL_SHAREABLE)
+		return CONTIG_SOURCE_THP;
+	return contig_settings.config.sources;
 }
 
 void contig_pool_list_add(struct contig_pool *pool)
@@ -85,6 +101,7 @@ uint64_t contig_pool_take(struct contig_pool *pool, const struct frame_request *
 
 	if (!request->use_reserve)
 		spare = POOL_RESERVE_FRAMES;
+	spare += request->floor;
 	contig_lock(&pool->lock);
 	if (pool->free_frames >= request->run.count + spare) {
 		for (int i = 0; i < n && frame == EXTENT_NONE; i++)
@@ -92,7 +109,7 @@ uint64_t contig_pool_take(struct contig_pool *pool, const struct frame_request *
 				frame = contig_extent_alloc(pool->free[order[i]], &request->run);
 	}
 	if (frame != EXTENT_NONE) {
-		pool->free_frames -= request->run.count;
+		pool_free_sub(pool, request->run.count);
 		pool->live_frames += request->run.count;
 		*zero = !contig_dirty_any(frame, request->run.count);
 		if (mark)
@@ -100,6 +117,45 @@ uint64_t contig_pool_take(struct contig_pool *pool, const struct frame_request *
 	}
 	contig_unlock(&pool->lock);
 	return frame;
+}
+
+bool contig_pool_can(struct contig_pool *pool, const struct frame_request *request)
+{
+	int order[HOST_NODES_MAX];
+	int n = contig_pool_node_order(pool, request, order);
+	bool can = false;
+
+	contig_lock(&pool->lock);
+	if (pool->free_frames >= request->run.count + request->floor)
+		for (int i = 0; i < n && !can; i++)
+			can = pool->free[order[i]] &&
+			      contig_extent_find(pool->free[order[i]], &request->run) != EXTENT_NONE;
+	contig_unlock(&pool->lock);
+	return can;
+}
+
+static void put_run(struct contig_pool *pool, int node, uint64_t frame, uint64_t count)
+{
+	contig_extent_free(pool->free[node], frame, count);
+	pool_free_add(pool, count);
+}
+
+/* Superpage by superpage: some may have to be withheld. */
+static void put_quarantined(struct contig_pool *pool, uint64_t frame, uint64_t count)
+{
+	for (uint64_t end = frame + count, next; frame < end; frame = next) {
+		struct block *block = frame_block(frame);
+
+		next = align_down(frame, SUPERPAGE_FRAMES) + SUPERPAGE_FRAMES;
+		if (next > end)
+			next = end;
+		if (block->quarantined) {
+			pool->withheld_frames += next - frame;
+			contig_backing_withhold(next - frame);
+		} else {
+			put_run(pool, block->segment->node, frame, next - frame);
+		}
+	}
 }
 
 void contig_pool_put(struct contig_pool *pool, uint64_t frame, uint64_t count)
@@ -111,8 +167,10 @@ void contig_pool_put(struct contig_pool *pool, uint64_t frame, uint64_t count)
 		return;
 	contig_lock(&pool->lock);
 	pool->live_frames -= count;
-	contig_extent_free(pool->free[segment->node], frame, count);
-	pool->free_frames += count;
+	if (__builtin_expect(!!pool->quarantined, 0))
+		put_quarantined(pool, frame, count);
+	else
+		put_run(pool, segment->node, frame, count);
 	contig_unlock(&pool->lock);
 }
 
@@ -178,8 +236,8 @@ int contig_pool_add(struct contig_pool *pool, struct segment *segment)
 		contig_physmap_publish(place, run * size, segment);
 		contig_extent_free(pool->free[segment->node], place >> FRAME_SHIFT,
 				   run * size >> FRAME_SHIFT);
-		pool->free_frames += run * size >> FRAME_SHIFT;
-		pool->held += run * size;
+		pool_free_add(pool, run * size >> FRAME_SHIFT);
+		pool_held_set(pool, pool->held + run * size);
 	}
 	if (!err) {
 		segment->next = pool->segments;

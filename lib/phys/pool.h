@@ -25,12 +25,16 @@ struct contig_pool {
 	char name[32];
 	enum contig_pool_kind kind;
 	enum contig_fork fork;
+	enum contig_share_mode mode; /* of a shareable pool */
 	unsigned int sources;
 	int node; /* index; -1 any */
 	uint64_t limit; /* bytes; 0 none */
 	uint64_t held;  /* bytes of superpages, inherited ones not counted */
-	uint64_t free_frames;
+	uint64_t free_frames; /* read without the lock by pool_free_seen() */
 	uint64_t live_frames; /* handed out or cached */
+	bool first_tried;     /* its first superpages were asked for */
+	bool quarantined;     /* some of its blocks are, see backing.h */
+	uint64_t withheld_frames; /* free, but quarantined */
 	struct extent_set *free[HOST_NODES_MAX]; /* NULL until used */
 	struct segment *segments;
 };
@@ -41,9 +45,46 @@ struct frame_request {
 	bool strict;      /* that node only */
 	bool nowait;      /* no reclaim */
 	bool use_reserve; /* down to the last frame */
+	uint64_t floor;   /* frames that must stay free, besides a reserve */
 };
 
 extern struct contig_pool contig_default_pool;
+
+/* What was free a moment ago. */
+static inline uint64_t pool_free_seen(const struct contig_pool *pool)
+{
+	return __atomic_load_n(&pool->free_frames, __ATOMIC_RELAXED);
+}
+
+/* Locked. */
+static inline void pool_free_add(struct contig_pool *pool, uint64_t frames)
+{
+	__atomic_store_n(&pool->free_frames, pool->free_frames + frames, __ATOMIC_RELAXED);
+}
+
+static inline void pool_free_sub(struct contig_pool *pool, uint64_t frames)
+{
+	__atomic_store_n(&pool->free_frames, pool->free_frames - frames, __ATOMIC_RELAXED);
+}
+
+static inline uint64_t pool_held_seen(const struct contig_pool *pool)
+{
+	return __atomic_load_n(&pool->held, __ATOMIC_RELAXED);
+}
+
+static inline void pool_held_set(struct contig_pool *pool, uint64_t bytes)
+{
+	__atomic_store_n(&pool->held, bytes, __ATOMIC_RELAXED);
+}
+
+/* A child of fork(2) shares this pool's frames with its parent. */
+static inline bool pool_fork_shares(const struct contig_pool *pool)
+{
+	return pool->kind != CONTIG_POOL_PRIVATE && pool->fork == CONTIG_FORK_SHARE;
+}
+
+/* Where its superpages may come from. */
+unsigned int contig_pool_sources(const struct contig_pool *pool);
 
 /* Initialise and list a pool. */
 void contig_pool_setup(struct contig_pool *pool, const char *name);
@@ -59,6 +100,8 @@ int contig_pool_each(int (*fn)(struct contig_pool *pool, void *arg), void *arg);
  */
 uint64_t contig_pool_take(struct contig_pool *pool, const struct frame_request *request,
 			  bool mark, bool *zero);
+/* Whether there is one now, the reserve not counted. */
+bool contig_pool_can(struct contig_pool *pool, const struct frame_request *request);
 /* Give frames back. */
 void contig_pool_put(struct contig_pool *pool, uint64_t frame, uint64_t count);
 

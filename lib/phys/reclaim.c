@@ -468,7 +468,7 @@ bool contig_reclaim_blinded(void)
 
 static size_t run_pass(struct attempt a, unsigned int pass)
 {
-	unsigned int sources = a.pool->sources ? a.pool->sources : contig_settings.config.sources;
+	unsigned int sources = contig_pool_sources(a.pool);
 
 	if (pass == 0)
 		return pass_free(a, sources);
@@ -526,7 +526,7 @@ size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *requ
 /* A small step of pass 0, with collapse also of pass 1. */
 static size_t small_step(struct attempt a, bool collapse)
 {
-	unsigned int sources = a.pool->sources ? a.pool->sources : contig_settings.config.sources;
+	unsigned int sources = contig_pool_sources(a.pool);
 	size_t got = 0, most = pages_needed(a.request, SUPERPAGE_SIZE) + NOWAIT_MOST;
 
 	a.nowait = true;
@@ -657,7 +657,7 @@ static void reserve_grown(struct contig_pool *pool, uint64_t frames)
 
 int contig_reclaim_reserve(struct contig_pool *pool, uint64_t frames)
 {
-	unsigned int sources = pool->sources ? pool->sources : contig_settings.config.sources;
+	unsigned int sources = contig_pool_sources(pool);
 	bool locked, real = contig_machine.level != CONTIG_LEVEL_SIMULATED;
 	uint64_t most;
 	size_t n;

@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/pagemap.h"
+#include "phys/backing.h"
 #include "phys/counters.h"
 #include "phys/extent.h"
 #include "phys/machine.h"
@@ -15,6 +16,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /* A batch whose pages would need more mappings than this is reordered first:
  * a sixteenth of vm.max_map_count's default, so a few such batches still
@@ -27,7 +29,7 @@ struct lock contig_pin_lock = LOCK_INITIALIZER(LOCK_LEAF);
  * wired when its parent dies, which is how programs daemonise. */
 static bool inherited_pin(const struct contig_pool *pool)
 {
-	return pool->kind == CONTIG_POOL_DEFAULT && pool->fork == CONTIG_FORK_SHARE;
+	return pool_fork_shares(pool);
 }
 
 /* A pin over mapped superpages of a segment. */
@@ -211,8 +213,10 @@ static unsigned int map_group(struct contig_pool *pool, struct superpage_batch *
 			i += run;
 			continue;
 		}
-		for (size_t j = 0; j < run; j++)
+		for (size_t j = 0; j < run; j++) {
+			segment->indices[segment->n] = (uint32_t)pages[i + j].index;
 			segment->places[segment->n++] = place + j * size;
+		}
 		i += run;
 	}
 	return segment->n;
@@ -234,16 +238,46 @@ static void lock_again(struct segment *segment)
 }
 
 /* Hand a mapped segment to its pool. */
-static size_t publish(struct contig_pool *pool, struct segment *segment)
+static size_t publish(struct contig_pool *pool, struct segment *segment, bool usable)
 {
-	if (!contig_pool_add(pool, segment))
+	if (usable && !contig_pool_add(pool, segment))
 		return segment->n;
 	for (unsigned int i = segment->n; i > 0; i--) {
 		contig_superpage_release(place_address(segment->places[i - 1]),
-					 segment->page_size, 1, segment->shared);
+					 segment->page_size, 1,
+					 segment->shared && !(segment->file && segment->file->sealed));
 		forget_place(segment->places[i - 1], segment->page_size);
 	}
 	return 0;
+}
+
+/* The file of a batch of which pages superpages were mapped, with all that
+ * its mode seals at once; those that were not mapped are gone already, for
+ * nothing can be punched out of a sealed file. */
+static struct backing_file *make_file(struct contig_pool *pool, struct superpage_batch *batch,
+				      uint64_t pages, bool *usable)
+{
+	struct backing_file *file;
+	int fd = -1;
+
+	if (pool->kind == CONTIG_POOL_SHAREABLE) {
+		for (size_t i = batch->n; i > 0; i--)
+			contig_superpage_give_back(batch, i - 1);
+		fd = batch->fd;
+		batch->fd = -1;
+	}
+	file = contig_backing_file_make(pool, fd, pages);
+	*usable = file && !contig_backing_file_mapped(pool, file);
+	return file;
+}
+
+static uint64_t count_mapped(const struct group *groups, size_t n)
+{
+	uint64_t pages = 0;
+
+	for (size_t i = 0; i < n; i++)
+		pages += groups[i].segment->n;
+	return pages;
 }
 
 size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch *batch,
@@ -251,6 +285,8 @@ size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch 
 {
 	struct group *groups = NULL;
 	size_t n_groups = 0, installed = 0;
+	struct backing_file *file = NULL;
+	bool usable = true;
 
 	if (!keep_front(batch))
 		goto drop;
@@ -272,17 +308,24 @@ size_t contig_segments_install(struct contig_pool *pool, struct superpage_batch 
 		}
 		goto drop;
 	}
+	for (size_t i = 0; i < n_groups; i++)
+		map_group(pool, batch, &groups[i]);
+	if (batch->request.shared && count_mapped(groups, n_groups))
+		file = make_file(pool, batch, count_mapped(groups, n_groups), &usable);
 	for (size_t i = 0; i < n_groups; i++) {
 		struct segment *segment = groups[i].segment;
+		unsigned int n;
 
-		unsigned int n = map_group(pool, batch, &groups[i]);
-
-		if (n) {
+		segment->file = file;
+		n = 0;
+		if (segment->n) {
 			lock_again(segment);
-			n = publish(pool, segment);
+			n = (unsigned int)publish(pool, segment, usable);
 		}
 		installed += n;
 		if (!n) {
+			if (file && segment->n)
+				contig_backing_file_drop(file, segment->n);
 			contig_pin_drop(segment->pin);
 			free(segment);
 		} else if (n < groups[i].n) {
@@ -300,6 +343,46 @@ drop:
 	return installed;
 }
 
+static void unmap_simulated(void *va)
+{
+	mmap(va, SUPERPAGE_SIZE, PROT_NONE,
+	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+}
+
+/* A described superpage, made of ordinary memory. */
+static struct backing_file *map_simulated(const struct contig_pool *pool, void *va)
+{
+	int flags = MAP_SHARED | MAP_FIXED, fd = -1;
+	struct backing_file *file;
+
+	if (pool->kind == CONTIG_POOL_SHAREABLE) {
+		fd = contig_memfd_make(SUPERPAGE_SIZE);
+		if (fd < 0)
+			return NULL;
+	} else {
+		flags |= MAP_ANONYMOUS;
+	}
+	if (mmap(va, SUPERPAGE_SIZE, PROT_READ | PROT_WRITE, flags, fd, 0) == MAP_FAILED) {
+		if (fd >= 0)
+			close(fd);
+		return NULL;
+	}
+	/* A hole has no page to share, and a sealed file may have none. */
+	if (fd >= 0 && contig_superpage_populate(va, SUPERPAGE_SIZE) < 0) {
+		close(fd);
+		unmap_simulated(va);
+		return NULL;
+	}
+	file = contig_backing_file_make(pool, fd, 1);
+	if (file && contig_backing_file_mapped(pool, file) < 0) {
+		contig_backing_file_drop(file, 1);
+		file = NULL;
+	}
+	if (!file)
+		unmap_simulated(va);
+	return file;
+}
+
 size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places, size_t n)
 {
 	size_t installed = 0;
@@ -307,11 +390,16 @@ size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places
 	for (size_t i = 0; i < n; i++) {
 		struct segment *segment = calloc(1, sizeof(*segment));
 		void *va = place_address(places[i]);
+		struct backing_file *file = NULL;
 
-		if (!segment || place_ready(places[i], SUPERPAGE_SIZE) < 0 ||
-		    mmap(va, SUPERPAGE_SIZE, PROT_READ | PROT_WRITE,
-			 MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED ||
-		    isolate(pool, va, SUPERPAGE_SIZE) < 0) {
+		if (segment && !place_ready(places[i], SUPERPAGE_SIZE))
+			file = map_simulated(pool, va);
+		if (file && isolate(pool, va, SUPERPAGE_SIZE) < 0) {
+			unmap_simulated(va);
+			contig_backing_file_drop(file, 1);
+			file = NULL;
+		}
+		if (!file) {
 			free(segment);
 			contig_machine_sim_return(places[i]);
 			continue;
@@ -323,7 +411,8 @@ size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places
 		segment->node = contig_machine_sim_node(places[i]);
 		segment->n = 1;
 		segment->places[0] = places[i];
-		installed += publish(pool, segment);
+		segment->file = file;
+		installed += publish(pool, segment, true);
 	}
 	contig_counter_add(&contig_counters.taken, installed);
 	return installed;
@@ -332,12 +421,12 @@ size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places
 static void unmap_place(struct segment *segment, uint64_t place)
 {
 	/* Punching would take it from a forked child too (FACTS 21). */
-	bool punch = segment->shared && !place_block(place)->keep;
+	bool punch = segment->shared && !place_block(place)->keep &&
+		     !(segment->file && segment->file->sealed);
 
 	contig_physmap_withdraw(place, segment->page_size);
 	if (contig_physmap.level == CONTIG_LEVEL_SIMULATED) {
-		mmap(place_address(place), SUPERPAGE_SIZE, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		unmap_simulated(place_address(place));
 		contig_machine_sim_return(place);
 		return;
 	}
@@ -361,9 +450,6 @@ static void unlink_segment(struct segment *segment)
 	contig_unlock(&segment->pool->lock);
 }
 
-
-
-
 /* A pin for those that stay, no weaker than the one they have. */
 static bool repin(struct segment *segment, const uint64_t *places, unsigned int n)
 {
@@ -384,13 +470,16 @@ size_t contig_segment_release(struct segment *segment, segment_claim_fn claim,
 			      segment_unclaim_fn unclaim, void *arg)
 {
 	uint64_t gone[PIN_SLOTS], stay[PIN_SLOTS];
+	uint32_t indices[PIN_SLOTS]; /* of those that stay */
 	unsigned int n_gone = 0, n_stay = 0;
 
 	for (unsigned int i = 0; i < segment->n; i++) {
-		if (claim(segment, segment->places[i], arg))
+		if (claim(segment, segment->places[i], arg)) {
 			gone[n_gone++] = segment->places[i];
-		else
+		} else {
+			indices[n_stay] = segment->indices[i];
 			stay[n_stay++] = segment->places[i];
+		}
 	}
 	if (!n_gone)
 		return 0;
@@ -404,13 +493,18 @@ size_t contig_segment_release(struct segment *segment, segment_claim_fn claim,
 	if (!n_stay)
 		replace_pin(segment, NULL);
 	contig_lock(&segment->pool->lock);
+	contig_lock(&contig_pin_lock); /* contig_backing_of() looks */
 	memcpy(segment->places, stay, n_stay * sizeof(stay[0]));
+	memcpy(segment->indices, indices, n_stay * sizeof(indices[0]));
 	segment->n = n_stay;
-	segment->pool->held -= n_gone * segment->page_size;
+	contig_unlock(&contig_pin_lock);
+	pool_held_set(segment->pool, segment->pool->held - n_gone * segment->page_size);
 	contig_unlock(&segment->pool->lock);
 	/* Descending, so that the kernel hands them out ascending (FACTS 2). */
 	for (unsigned int i = n_gone; i > 0; i--)
 		unmap_place(segment, gone[i - 1]);
+	if (segment->file)
+		contig_backing_file_drop(segment->file, n_gone);
 	contig_counter_add(&contig_counters.returned, n_gone);
 	if (!n_stay) {
 		unlink_segment(segment);

@@ -14,6 +14,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+struct backing_file;
 struct contig_pool;
 
 struct segment {
@@ -26,6 +27,8 @@ struct segment {
 	int node;        /* index, see machine.h */
 	unsigned int n;
 	uint64_t places[PIN_SLOTS]; /* ascending */
+	struct backing_file *file; /* NULL: private memory */
+	uint32_t indices[PIN_SLOTS]; /* of the superpages in the file */
 	struct pin *pin; /* NULL at the simulated level; contig_pin_lock */
 };
 

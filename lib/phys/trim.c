@@ -2,6 +2,7 @@
 #include "phys/trim.h"
 
 #include "base/page.h"
+#include "phys/backing.h"
 #include "phys/magazine.h"
 #include "phys/physmap.h"
 #include "phys/reclaim.h"
@@ -20,7 +21,7 @@ static bool claim_free(const struct segment *segment, uint64_t place, void *arg)
 	       contig_extent_all_free(pool->free[segment->node], frame, count);
 	if (free) {
 		contig_extent_take(pool->free[segment->node], frame, count);
-		pool->free_frames -= count;
+		pool_free_sub(pool, count);
 		*bytes += segment->page_size;
 	}
 	contig_unlock(&pool->lock);
@@ -34,7 +35,7 @@ static void unclaim(const struct segment *segment, uint64_t place, void *arg)
 
 	contig_lock(&pool->lock);
 	contig_extent_free(pool->free[segment->node], place >> FRAME_SHIFT, count);
-	pool->free_frames += count;
+	pool_free_add(pool, count);
 	*bytes -= segment->page_size;
 	contig_unlock(&pool->lock);
 }
@@ -71,10 +72,16 @@ uint64_t contig_trim_pools(void)
 static void forget_blocks(uint64_t frame, uint64_t count)
 {
 	for (struct vm_page *page = frame_page(frame); count; page++, count--) {
-		if (page->state == VM_PAGE_LIVE)
-			contig_usage_count(page->label, (uint64_t)page->npages << FRAME_SHIFT,
-					   false);
-		page->state = VM_PAGE_OTHER;
+		uint64_t npages = 0;
+
+		if (page->state == VM_PAGE_LIVE || page->state == VM_PAGE_LET_GO)
+			npages = page_npages(page);
+		else if (page->state == VM_PAGE_SINGLE || page->state == VM_PAGE_HELD)
+			npages = 1;
+		if (npages)
+			contig_usage_count(page->label, npages << FRAME_SHIFT, false);
+		page_state_set(page, VM_PAGE_OTHER);
+		page->ref_count = 0;
 	}
 }
 
@@ -93,7 +100,7 @@ static bool claim_any(const struct segment *segment, uint64_t place, void *arg)
 		uint64_t to = start + count > end ? end : start + count;
 
 		contig_extent_take(set, from, to - from);
-		pool->free_frames -= to - from;
+		pool_free_sub(pool, to - from);
 		*used -= to - from;
 		at = to;
 	}
@@ -114,6 +121,10 @@ uint64_t contig_trim_destroy(struct contig_pool *pool)
 			continue;
 		contig_segment_release(s, claim_any, NULL, &used);
 	}
+	/* These were free, but for the peers that may have them mapped. */
+	used -= pool->withheld_frames < used ? pool->withheld_frames : used;
+	contig_backing_unwithhold(pool->withheld_frames);
+	pool->withheld_frames = 0;
 	for (int i = 0; i < HOST_NODES_MAX; i++) {
 		contig_extent_set_destroy(pool->free[i]);
 		pool->free[i] = NULL;

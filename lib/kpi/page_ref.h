@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * References that mappings hold on pages: a page is free when its object,
+ * its wirings and its mappings have all let go of it.  Blocks of
+ * contigmalloc() count as well: contigfree() of one that is mapped somewhere
+ * lets go of it, and the last unmapping frees it.
+ */
+#ifndef KPI_PAGE_REF_H
+#define KPI_PAGE_REF_H
+
+#include "phys/memmap.h"
+
+#include <stdbool.h>
+
+/* One mapping more of a page in use, alone or in a block.  false: the page is
+ * free, or being freed, or has too many, or is a forked parent's.  Lock-free
+ * but for a block's first. */
+bool contig_page_map_ref(struct vm_page *page);
+/* One less; may free the page (and with it its block). */
+void contig_page_map_unref(struct vm_page *page);
+/* The same for the 512 pages of a superpage at once (page: its first). */
+bool contig_page_map_ref_super(struct vm_page *page);
+void contig_page_map_unref_super(struct vm_page *page);
+
+static inline bool page_map_ref(struct vm_page *page)
+{
+	return contig_page_map_ref(page);
+}
+
+static inline void page_map_unref(struct vm_page *page)
+{
+	contig_page_map_unref(page);
+}
+
+static inline bool page_map_ref_super(struct vm_page *page)
+{
+	return contig_page_map_ref_super(page);
+}
+
+static inline void page_map_unref_super(struct vm_page *page)
+{
+	contig_page_map_unref_super(page);
+}
+
+#endif
