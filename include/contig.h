@@ -6,6 +6,7 @@
 #include <contig/contigmalloc.h>
 #include <contig/phys.h>
 #include <contig/pool.h>
+#include <contig/share.h>
 #include <contig/types.h>
 #include <contig/vm_area.h>
 
