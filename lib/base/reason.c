@@ -5,7 +5,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static __thread char reason[640];
+static __thread char reason[1400];
 
 void contig_reason_set(const char *format, ...)
 {

@@ -53,7 +53,7 @@ const char *contig_call_impossible(const struct call *call, const struct extent_
 
 void *contig_fail(const struct call *call, int err, const char *why)
 {
-	char text[200], copy[512];
+	char text[200], copy[1200];
 
 	/* why may be the very buffer that is about to be written. */
 	snprintf(copy, sizeof(copy), "%s", why);
@@ -88,7 +88,7 @@ void *contig_fail_memory(const struct call *call, bool nowait)
 {
 	const char *tried = contig_reclaim_why();
 	const char *out = "";
-	char why[512];
+	char why[1200];
 
 	/* The way out depends on what stood in the way. */
 	if (contig_machine.level == CONTIG_LEVEL_SIMULATED)

@@ -186,7 +186,7 @@ static bool insert_pages(const struct page_request *request, uint64_t first)
 static vm_page_t no_memory(const struct page_request *request)
 {
 	struct contig_pool *pool = request->pool;
-	char why[400];
+	char why[1200];
 
 	if (contig_reclaim_blinded())
 		return contig_fail(&request->call, EPERM, BLINDED);

@@ -123,15 +123,20 @@ static uint64_t take(const struct block_request *request, bool several)
 	return frame == EXTENT_NONE ? take_one(request) : frame;
 }
 
-/* Until when a node, by index, counts as having nothing. */
-static uint64_t dry_until[HOST_NODES_MAX];
-
 static uint64_t now_ns(void)
 {
 	struct timespec now;
 
 	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
 	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+static bool known_dry(const struct contig_pool *pool, int node, bool nowait)
+{
+	uint64_t now = now_ns();
+
+	return now < __atomic_load_n(&pool->dry_until[1][node], __ATOMIC_RELAXED) ||
+	       (nowait && now < __atomic_load_n(&pool->dry_until[0][node], __ATOMIC_RELAXED));
 }
 
 /*
@@ -144,6 +149,7 @@ static uint64_t take_near(const struct block_request *request)
 	struct block_request near = *request;
 	int node = request->frames.node;
 	uint64_t frame;
+	bool looked;
 
 	if (contig_machine.n_nodes == 1 || request->frames.strict || request->pool->node >= 0 ||
 	    run->low || run->high < contig_physmap.frames || run->align > SUPERPAGE_FRAMES)
@@ -156,16 +162,13 @@ static uint64_t take_near(const struct block_request *request)
 	near.frames.strict = true;
 	frame = take(&near, plain(&request->frames));
 	if (frame != EXTENT_NONE || contig_reclaim_blinded() ||
-	    now_ns() < __atomic_load_n(&dry_until[node], __ATOMIC_RELAXED))
+	    known_dry(request->pool, node, request->frames.nowait))
 		return frame;
-	if (request->frames.nowait) {
-		if (contig_reclaim_nowait(request->pool, &near.frames))
-			frame = take_reserve(&near);
-	} else if (contig_reclaim_near(request->pool, &near.frames)) {
+	if (contig_reclaim_near(request->pool, &near.frames, &looked))
 		frame = take_reserve(&near);
-	} else if (run->count <= SUPERPAGE_FRAMES) {
-		__atomic_store_n(&dry_until[node], now_ns() + DRY_NS, __ATOMIC_RELAXED);
-	}
+	else if (looked && run->count <= SUPERPAGE_FRAMES)
+		__atomic_store_n(&request->pool->dry_until[!request->frames.nowait][node],
+				 now_ns() + DRY_NS, __ATOMIC_RELAXED);
 	contig_reclaim_why_clear();
 	return frame;
 }

@@ -21,9 +21,7 @@
 
 struct growth {
 	struct hugetlb_guard *guard;
-	uint64_t grown;  /* bytes added by all steps of the way so far */
-	enum growth_way way;
-	int node;        /* the kernel's number, or HUGETLB_ALL_NODES */
+	uint64_t grown;  /* bytes added by all steps so far */
 	bool compacted;
 	bool denied;     /* why says what forbids all growth */
 	unsigned char *before; /* per GiB: a 1 GiB page was there */
@@ -55,7 +53,6 @@ struct growth *contig_growth_start(void)
 
 	if (!growth)
 		return NULL;
-	growth->node = HUGETLB_ALL_NODES;
 	growth->guard = contig_hugetlb_guard_start();
 	if (!growth->guard) {
 		contig_reason_set("no guard process: %s", strerror(errno));
@@ -242,15 +239,6 @@ static bool grow_1g(struct growth *growth, const struct frame_request *request, 
 bool contig_growth_step(struct growth *growth, enum growth_way way,
 			const struct frame_request *request, uint64_t most)
 {
-	int node = kernel_node(request);
-
-	if (growth->node != node)
-		growth->compacted = false;
-	if (growth->way != way || growth->node != node) {
-		growth->way = way;
-		growth->node = node;
-		growth->grown = 0;
-	}
 	if (way == GROWTH_2M)
 		return grow_2m(growth, request, most);
 	return grow_1g(growth, request, most, way == GROWTH_DEMOTE);

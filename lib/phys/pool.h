@@ -32,6 +32,9 @@ struct contig_pool {
 	uint64_t held;  /* bytes of superpages, inherited ones not counted */
 	uint64_t free_frames; /* read without the lock by pool_free_seen() */
 	uint64_t live_frames; /* handed out or cached */
+	/* CLOCK_MONOTONIC ns until when a node, by index, counts as having no
+	 * superpage; [1]: nothing to collapse either.  Relaxed atomics. */
+	uint64_t dry_until[2][HOST_NODES_MAX];
 	bool first_tried;     /* its first superpages were asked for */
 	bool quarantined;     /* some of its blocks are, see backing.h */
 	uint64_t withheld_frames; /* free, but quarantined */

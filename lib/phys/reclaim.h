@@ -34,9 +34,11 @@ size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *requ
  * for pages that come back late. */
 size_t contig_reclaim_nowait(struct contig_pool *pool, const struct frame_request *request);
 
-/* The same with collapsing, for a request that may wait and is strict for the
- * node it would rather have: before it takes what there is elsewhere. */
-size_t contig_reclaim_near(struct contig_pool *pool, const struct frame_request *request);
+/* The same for a request that is strict for the node it would rather have,
+ * before it takes what there is elsewhere; if it may wait, for the lock and
+ * with collapsing.  *looked: none came because the node has none. */
+size_t contig_reclaim_near(struct contig_pool *pool, const struct frame_request *request,
+			   bool *looked);
 
 /* Take superpages, wherever they lie, until frames are free.  0, -ENOMEM, or
  * -EPERM when blinded. */

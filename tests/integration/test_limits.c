@@ -528,7 +528,7 @@ static const struct test_case cases[] = {
     {"fights", fights, 10, 0, "CONTIG_SOURCES=2m"},
     {"reserved_by_others", reserved_by_others, 12, 0, "CONTIG_SOURCES=2m"},
     {"no_collapse", no_collapse, 0, CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
-    {"large_collapsed", large_collapsed, 0, CASE_MAY_TRY, NULL},
+    {"large_collapsed", large_collapsed, 0, CASE_MAY_TRY | CASE_SLOW, NULL},
     {"overcommitted", overcommitted, 0, CASE_ROOT,
      "CONTIG_GROW=overcommit CONTIG_SOURCES=2m"},
 };

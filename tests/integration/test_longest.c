@@ -487,7 +487,7 @@ static void grown_gigapage(void)
 }
 
 static const struct test_case cases[] = {
-    {"whole_pool", whole_pool, POOL, CASE_SEES, "CONTIG_SOURCES=2m"},
+    {"whole_pool", whole_pool, POOL, CASE_SEES | CASE_SLOW, "CONTIG_SOURCES=2m"},
     {"holes", holes, 16, CASE_SEES | CASE_SLOW, "CONTIG_SOURCES=2m"},
     {"any_request", any_request_from_nothing, 16, CASE_SEES | CASE_SLOW,
      "CONTIG_SOURCES=2m"},

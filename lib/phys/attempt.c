@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys/attempt.h"
+
+#include "base/log.h"
+#include "base/reason.h"
+#include "base/size.h"
+#include "host/available.h"
+#include "host/nodes.h"
+#include "phys/candidates.h"
+#include "phys/reclaim.h"
+#include "phys/settings.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* A pool grows by an eighth of itself, so that many small requests don't
+ * each pay for a memfd and a ring; at most this many superpages. */
+#define GROWTH_DIVISOR 8
+#define GROWTH_MOST 32
+/* A page counted as free may be somebody else's before it is touched. */
+#define RACES_LOST 3
+
+static __thread char why[1000];
+
+const char *contig_reclaim_why(void)
+{
+	return why;
+}
+
+void contig_reclaim_why_clear(void)
+{
+	why[0] = '\0';
+}
+
+void contig_attempt_because(const char *format, ...)
+{
+	size_t len = strlen(why);
+	va_list ap;
+
+	if (len && len + 2 < sizeof(why)) {
+		memcpy(why + len, "; ", 3);
+		len += 2;
+	}
+	va_start(ap, format);
+	vsnprintf(why + len, sizeof(why) - len, format, ap);
+	va_end(ap);
+	contig_debug(RECLAIM, "%s", why + len);
+}
+
+uint64_t contig_attempt_budget(void)
+{
+	uint64_t given = contig_settings.config.reclaim_max;
+	uint64_t room = contig_superpage_room(true);
+	uint64_t most = given ? given : contig_available() / 4;
+
+	return most < room ? most : room;
+}
+
+static int add_held(struct contig_pool *pool, void *arg)
+{
+	contig_lock(&pool->lock);
+	*(uint64_t *)arg += pool->held;
+	contig_unlock(&pool->lock);
+	return 0;
+}
+
+uint64_t contig_attempt_limit(struct contig_pool *pool)
+{
+	uint64_t limit = contig_settings.config.limit, room = UINT64_MAX, held = 0;
+
+	if (limit) {
+		contig_pool_each(add_held, &held);
+		room = limit > held ? limit - held : 0;
+	}
+	if (pool->limit) {
+		held = 0;
+		add_held(pool, &held);
+		limit = pool->limit > held ? pool->limit - held : 0;
+		if (limit < room)
+			room = limit;
+	}
+	return room;
+}
+
+static size_t first_step(const struct attempt *a, size_t need, size_t keep_most)
+{
+	size_t step = need, grow;
+
+	/* A run of several scattered pages takes luck or many: start higher. */
+	if (need > 1 && contig_machine.level != CONTIG_LEVEL_HIDDEN)
+		step = need * 2;
+	if (a->source != CONTIG_SOURCE_1G) {
+		contig_lock(&a->pool->lock);
+		grow = (size_t)((a->pool->held >> SUPERPAGE_SHIFT) / GROWTH_DIVISOR);
+		contig_unlock(&a->pool->lock);
+		if (grow > GROWTH_MOST)
+			grow = GROWTH_MOST;
+		if (need == 1 && grow > step && grow <= keep_most)
+			step = grow;
+	}
+	return step;
+}
+
+/* The first step of a pool tries again: others take beside us. */
+static size_t take_step(struct candidates *c, size_t want)
+{
+	unsigned int tries = c->n || c->source == CONTIG_SOURCE_THP ? 1 : RACES_LOST;
+	size_t got = 0;
+
+	while (!got && tries--)
+		got = contig_candidates_take(c, want);
+	return got;
+}
+
+static size_t take_from(const struct attempt *a)
+{
+	uint64_t size = a->source == CONTIG_SOURCE_1G ? GIGAPAGE_SIZE : SUPERPAGE_SIZE;
+	size_t need = attempt_pages(a->request, size), most, keep_most, step, got;
+	char held[32], run[32];
+	struct candidates c;
+	bool found = false;
+
+	/* Two superpages whose frames are hidden are never known to touch. */
+	if (contig_machine.level == CONTIG_LEVEL_HIDDEN && need > 1)
+		return 0;
+	if (contig_attempt_limit(a->pool) / size < need) {
+		contig_attempt_because("%s leaves no room for %zu more superpages",
+			a->pool->limit ? "the pool's limit" : "CONTIG_LIMIT", need);
+		return 0;
+	}
+	keep_most = (size_t)(contig_attempt_limit(a->pool) / size);
+	most = a->unlocked ? need : (size_t)(a->most / size);
+	if (most < need) {
+		contig_attempt_because("%s: %s may be held at once, less than is needed (CONTIG_RECLAIM_MAX, available memory, cgroup or nr_overcommit)",
+			a->name, contig_size_print(a->most, held, sizeof(held)));
+		return 0;
+	}
+	contig_reason_clear();
+	contig_candidates_init(&c, a->pool, a->source);
+	c.want.surplus = a->surplus;
+	c.want.nowait = a->nowait;
+	if (a->request->node >= 0)
+		c.want.node = contig_machine.nodes[a->request->node];
+	else if (a->pool->node >= 0)
+		c.want.node = contig_machine.nodes[a->pool->node];
+	c.want.enough = need;
+	step = a->unlocked ? need : first_step(a, need, keep_most);
+	while (!found && c.n < most) {
+		size_t want = step < most - c.n ? step : most - c.n;
+
+		got = take_step(&c, want);
+		if (!got)
+			break;
+		c.want.enough = 0;
+		found = contig_candidates_choose(&c, a->request, keep_most);
+		if (found && c.n_batches <= 1 && c.n == want && need == 1 && c.n <= keep_most &&
+		    attempt_anywhere(&a->request->run))
+			contig_candidates_keep_all(&c);
+		if (got < want)
+			break;
+		step = c.n;
+	}
+	if (!found) {
+		if (!c.n)
+			contig_attempt_because("%s: %s", a->name,
+				*contig_reason_get() ? contig_reason_get() : "none to be had");
+		else
+			contig_attempt_because("%s: %zu taken, longest run %s, none fits", a->name, c.n,
+				contig_size_print(contig_candidates_longest(&c), run, sizeof(run)));
+	}
+	got = contig_candidates_finish(&c);
+	if (found && !got)
+		contig_attempt_because("%s: a run was found, but could not be mapped: %s", a->name,
+			contig_reason_get());
+	return got;
+}
+
+bool contig_attempt_node_can(const struct attempt *a, int node)
+{
+	return contig_machine.level == CONTIG_LEVEL_HIDDEN ||
+	       contig_machine_can_hold(&a->request->run, node);
+}
+
+/* One node after another, nearest first, but for the one tried already: pages
+ * are touched before they are collapsed, and a touch that isn't bound stays
+ * on the caller's node, in base pages, however full that is. */
+static size_t try_nodes(struct attempt a)
+{
+	struct frame_request one = *a.request;
+	int order[HOST_NODES_MAX], n = contig_pool_node_order(a.pool, a.request, order);
+	size_t got = 0;
+
+	for (int i = 0; i < n && !got; i++) {
+		if (order[i] == a.request->node || !contig_attempt_node_can(&a, order[i]))
+			continue;
+		one.node = order[i];
+		got = take_from(&(struct attempt){
+			.pool = a.pool, .request = &one, .source = a.source, .most = a.most,
+			.name = a.name, .nowait = a.nowait, .unlocked = a.unlocked});
+	}
+	return got;
+}
+
+size_t contig_attempt_run(struct attempt a)
+{
+	struct frame_request anywhere_else = *a.request;
+	size_t got = 0;
+
+	if (a.source == CONTIG_SOURCE_THP && contig_machine.n_nodes > 1 && a.pool->node < 0 &&
+	    !a.request->strict && (a.request->node >= 0 || !contig_node_policy_set())) {
+		if (a.request->node >= 0 && contig_attempt_node_can(&a, a.request->node))
+			got = take_from(&a);
+		return got ? got : try_nodes(a);
+	}
+	if (a.request->node < 0 || contig_attempt_node_can(&a, a.request->node))
+		got = take_from(&a);
+	if (got || a.request->node < 0 || a.request->strict)
+		return got;
+	anywhere_else.node = -1;
+	a.request = &anywhere_else;
+	return take_from(&a);
+}
