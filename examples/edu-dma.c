@@ -147,6 +147,7 @@ static int check_frames(const struct buffer *buffer)
 
 static int make_buffer(struct buffer *buffer, size_t size, vm_paddr_t high)
 {
+	struct contig_range_info info;
 	uint64_t word;
 
 	buffer->mem = contigmalloc(size, M_EDU, M_ZERO, 0, high, PAGE, 0);
@@ -162,6 +163,11 @@ static int make_buffer(struct buffer *buffer, size_t size, vm_paddr_t high)
 		return trouble("these addresses are simulated: not for a device");
 	if (buffer->pa + size > high)
 		return trouble("0x%" PRIx64 " is beyond 0x%" PRIx64, buffer->pa, high);
+	/* The device goes on with an address whether or not the frame stayed. */
+	if (contig_range_check(buffer->mem, size, &info) != 1 ||
+	    info.wiring != CONTIG_WIRING_PINNED)
+		return trouble("memory is not pinned, the kernel could move it under the "
+			       "device's hands; \"contig doctor\" tells why");
 	if (check_frames(buffer) < 0)
 		return -1;
 	buffer->expected = malloc(size);

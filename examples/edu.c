@@ -42,7 +42,7 @@ int edu_open(struct edu *edu, const char *address, unsigned int flags)
 		goto close_device;
 	}
 	/* What a program before us that was killed had left it to do. */
-	if (edu_wait(edu) < 0)
+	if (edu_wait(edu) < 0 || pci_master(&edu->pci) < 0)
 		goto close_device;
 	return 0;
 close_device:

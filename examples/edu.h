@@ -25,7 +25,10 @@ struct edu {
 	void *registers;
 };
 
-/* Take the device at address, as pci_open() does, idle.  0, or -1. */
+/*
+ * Take the device at address, as pci_open() does; when it is idle, it may do DMA.
+ * 0, or -1.
+ */
 int edu_open(struct edu *edu, const char *address, unsigned int flags);
 
 /* As pci_close(): it knows no memory afterwards. */

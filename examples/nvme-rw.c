@@ -136,11 +136,13 @@ static int run_on(struct transfer *t, const struct options *o)
 }
 
 static const char usage[] =
-	"usage: nvme-rw [OPTION...] [ADDRESS]\n"
+	"usage: nvme-rw --destroy-data [OPTION...] ADDRESS\n"
+	"       nvme-rw --read-only [OPTION...] [ADDRESS]\n"
 	"Write a pattern to an NVMe device and read it back, by a driver in this program.\n"
-	"ADDRESS is the device's on the PCI bus (0000:00:05.0); else the first one found.\n"
+	"ADDRESS is the device's on the PCI bus (0000:00:05.0); for reading alone, the first\n"
+	"one found will do.\n"
 	"\n"
-	"      --destroy-data   allow writing: what the device holds there is lost\n"
+	"      --destroy-data   allow writing: what the device ADDRESS holds there is lost\n"
 	"      --read-only      only compare with what an earlier run wrote\n"
 	"      --write-only     don't read back\n"
 	"      --first=MIB      where in the namespace (0)\n"
@@ -284,6 +286,11 @@ static void parse(struct options *o, int argc, char **argv)
 	if (o->write && !o->destroy)
 		misused("writing destroys what the device holds there; allow it by "
 			"--destroy-data, or compare with --read-only",
+			NULL);
+	/* Which one is found first is no way to choose whose data to destroy. */
+	if (o->write && !o->address)
+		misused("--destroy-data needs the ADDRESS of the device to write to; "
+			"\"lspci -D\" lists them",
 			NULL);
 	if (o->memory.node >= 0 && !DOMAINSET_FIXED(o->memory.node))
 		misused("--node: this machine has no such node", NULL);

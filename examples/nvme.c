@@ -186,6 +186,9 @@ static int enable(struct nvme *nvme)
 {
 	uint32_t entries = nvme->admin.entries - 1;
 
+	/* Not before it was disabled: it may have known another program's memory. */
+	if (pci_master(&nvme->pci) < 0)
+		return -1;
 	/* We poll: nobody would answer an interrupt. */
 	pci_write32(nvme->registers, INTMS, UINT32_MAX);
 	pci_write32(nvme->registers, AQA, entries << 16 | entries);

@@ -108,7 +108,8 @@ struct nvme {
 };
 
 /*
- * The address of the first PCI device that says it is an NVMe controller.
+ * The address of the first PCI device that says it is an NVMe controller: good
+ * enough to read from.
  * 0, or -1.
  */
 int nvme_find(char address[PCI_ADDRESS_SIZE]);

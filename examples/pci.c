@@ -221,7 +221,7 @@ static void masters_off(int signal_number)
 	raise(signal_number);
 }
 
-/* Before the device may do DMA.  -1: too many of them. */
+/* Before the device may do DMA: see pci_master().  -1: too many of them. */
 static int masters_add(int config)
 {
 	for (int i = 0; i < OPEN_MAX_DEVICES; i++) {
@@ -315,7 +315,9 @@ int pci_open(struct pci_device *device, const char *address, unsigned int flags)
 		goto close_config;
 	}
 	device->uio = open_uio(address);
-	command = device->command | PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER;
+	/* DMA may still be on: whoever had the device before us was killed. */
+	command = device->command & (uint16_t)~PCI_COMMAND_MASTER;
+	command |= PCI_COMMAND_MEMORY;
 	if (write_command(device->config, command) < 0) {
 		complain(path, "%s", reason(errno));
 		goto remove_master;
@@ -330,6 +332,18 @@ close_config:
 	close(device->config);
 	device->config = device->uio = -1;
 	return -1;
+}
+
+int pci_master(struct pci_device *device)
+{
+	uint16_t command;
+
+	if (read_command(device->config, &command) < 0 ||
+	    write_command(device->config, command | PCI_COMMAND_MASTER) < 0) {
+		complain(device->address, "DMA can't be turned on: %s", reason(errno));
+		return -1;
+	}
+	return 0;
 }
 
 void pci_close(struct pci_device *device)

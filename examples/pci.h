@@ -41,9 +41,17 @@ unsigned int pci_count(uint16_t vendor, uint16_t kind);
 
 /*
  * Take the device at address ("0000:00:03.0", or without the domain "0000:").
- * From here on it answers to its registers and may do DMA.  0, or -1: there is
- * no such device, a driver or another program has it, or an IOMMU translates
- * what it puts on the bus, so that physical addresses would lead it astray.
+ * From here on it answers to its registers, and does no DMA even if it did so
+ * before.  0, or -1: there is no such device, a driver or another program has
+ * it, or an IOMMU translates what it puts on the bus, so that physical
+ * addresses would lead it astray.
+ */
+int pci_open(struct pci_device *device, const char *address, unsigned int flags);
+
+/*
+ * Let the device do DMA.  Only when it has been brought to rest by its
+ * registers: a program that was killed may have left it work to do, at addresses
+ * of memory that is somebody else's now.  0, or -1.
  *
  * pci_close() is due before memory is freed that the device knows: what it
  * writes afterwards lands in somebody else's memory.  For the same reason a
@@ -51,7 +59,7 @@ unsigned int pci_count(uint16_t vendor, uint16_t kind);
  * its own) turns DMA off before the program dies.  SIGKILL can't be caught:
  * where the device is bound to uio_pci_generic, the kernel turns DMA off then.
  */
-int pci_open(struct pci_device *device, const char *address, unsigned int flags);
+int pci_master(struct pci_device *device);
 
 /*
  * Turn DMA off, unmap everything, put the command register back, except that

@@ -5,8 +5,9 @@
  * as it is; what isn't shows that the attacks work, and the library tells when
  * its own memory has moved.  Run in the lab (attack.lab, movable.lab).
  *
- * Usage: lab_attack [-m] [ATTACK...]; -m: the kernel may refuse to pin, and
- * less than a pin is no failure when the library says so.
+ * Usage: lab_attack [-m] [ATTACK...]; -m: memory is movable, and the kernel may
+ * refuse to pin: less than a pin is no failure when the library says so.  An
+ * ATTACK is named by a part of its name.
  */
 #include "lab_victim.h"
 
@@ -67,6 +68,13 @@ static const char *name_of(enum kind kind, enum hold hold)
 #define for_each_victim(kind, hold)                    \
 	for (enum kind kind = 0; kind < KINDS; kind++) \
 		for (enum hold hold = 0; hold < HOLDS; hold++)
+
+static bool must_stay(enum kind kind, enum hold hold, const struct report *r)
+{
+	if (is_library(kind))
+		return r->wiring == CONTIG_WIRING_PINNED;
+	return hold == HOLD_URING && !r->refused;
+}
 
 /* --- attacks ------------------------------------------------------------------- */
 
@@ -229,7 +237,8 @@ static void attack_swap(void)
 /* Another node is all they may have: what they have follows. */
 static void attack_cpuset(void)
 {
-	probe_write(VICTIMS "/cpuset.mems", 1);
+	if (probe_write(VICTIMS "/cpuset.mems", 1))
+		fault("the control group can't be sent to node 1");
 	/* That is done in the background. */
 	probe_sleep_ms(500);
 	probe_write_text(VICTIMS "/cpuset.mems", "0-1");
@@ -313,10 +322,24 @@ static const char *offline(long block)
 	return outcome;
 }
 
+/* Something keeps the kernel from moving what it has. */
+static bool is_held(enum kind kind, enum hold hold)
+{
+	return hold == HOLD_PIPE || must_stay(kind, hold, &victims[kind][hold].first);
+}
+
+/*
+ * A block with a frame that is held is never emptied.  The kernel refuses at once
+ * ("busy") where other frames of the block can't be moved, and goes on trying
+ * ("held") where nothing tells it beforehand: in an ordinary zone that depends on
+ * where memory happens to lie, in a movable one it must be so.
+ */
 static void attack_offline(void)
 {
+	bool pinned[BLOCKS_MOST] = {false};
+	const char *outcomes[BLOCKS_MOST];
+	unsigned int n = 0, n_pinned = 0, n_held = 0;
 	long blocks[BLOCKS_MOST];
-	unsigned int n = 0;
 
 	for_each_victim(kind, hold)
 	{
@@ -329,25 +352,38 @@ static void attack_offline(void)
 				at++;
 			if (at == n)
 				blocks[n++] = block;
+			pinned[at] |= is_held(kind, hold);
 		}
 	}
 	printf("      (blocks of memory:");
-	for (unsigned int i = 0; i < n; i++)
-		printf(" %ld %s%s", blocks[i], offline(blocks[i]),
-		       i + 1 < n ? "," : ")\n");
+	for (unsigned int i = 0; i < n; i++) {
+		outcomes[i] = offline(blocks[i]);
+		printf(" %ld %s%s", blocks[i], outcomes[i], i + 1 < n ? "," : ")\n");
+	}
+	for (unsigned int i = 0; i < n; i++) {
+		n_pinned += pinned[i];
+		n_held += pinned[i] && !strcmp(outcomes[i], "held");
+		if (pinned[i] && !strcmp(outcomes[i], "emptied"))
+			fault("memory block %ld was emptied, with frames that are held",
+			      blocks[i]);
+	}
+	if (!n_pinned)
+		fault("no memory block with frames that are held");
+	if (may_refuse && !n_held)
+		fault("no attempt to offline movable memory lasted until its end");
 }
 
 static const struct trial {
 	const char *name;
 	void (*run)(void);
-	bool moves; /* whatever isn't pinned, or has a reference at least */
+	bool moves; /* whatever isn't pinned, and has no other reference */
 	bool swaps; /* what isn't even locked */
 } attacks[] = {
     {"move_pages, 2 MiB", attack_move_superpages, false, false},
     {"move_pages, 4 KiB", attack_move_pages, true, false},
     {"migrate_pages", attack_migrate_pages, true, false},
     {"mbind", attack_mbind, true, false},
-    {"cpuset.mems", attack_cpuset, false, false},
+    {"cpuset.mems", attack_cpuset, true, false},
     {"fork storm", attack_fork, false, false},
     {"pageout", attack_pageout, false, true},
     {"process_madvise", attack_process_madvise, false, true},
@@ -356,20 +392,13 @@ static const struct trial {
     {"ksm", attack_ksm, false, false},
     {"numa balancing", attack_balancing, false, false},
     {"offlining", attack_offline, false, false},
-    {"soft offlining", attack_soft_offline, false, false},
+    {"soft offlining", attack_soft_offline, true, false},
 };
 #define ATTACKS (sizeof(attacks) / sizeof(*attacks))
 
 /* --- what came of it ------------------------------------------------------- */
 
 static char table[KINDS][ATTACKS][HOLDS][24];
-
-static bool must_stay(enum kind kind, enum hold hold, const struct report *r)
-{
-	if (is_library(kind))
-		return r->wiring == CONTIG_WIRING_PINNED;
-	return hold == HOLD_URING && !r->refused;
-}
 
 /* A pipe keeps a frame from everything but the copy that a fork makes. */
 static bool should_stay(enum kind kind, enum hold hold, const struct trial *trial)
@@ -425,10 +454,25 @@ static void judge(enum kind kind, enum hold hold, size_t a, const struct report 
 	}
 }
 
+/* Without that, some attacks would go past it. */
+static void check_group(enum kind kind, enum hold hold)
+{
+	char path[64], group[128] = "";
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/proc/%d/cgroup", (int)victims[kind][hold].pid);
+	f = fopen(path, "re");
+	if (!f || !fgets(group, sizeof(group), f) || !strstr(group, strrchr(VICTIMS, '/')))
+		fault("%s: not in the control group", name_of(kind, hold));
+	if (f)
+		fclose(f);
+}
+
 static void check_start(enum kind kind, enum hold hold)
 {
 	const struct report *r = &victims[kind][hold].first;
 
+	check_group(kind, hold);
 	if (r->moved || r->damaged || r->mistaken || r->verified)
 		fault("%s: at the start %u moved, %u damaged, %u mistaken, verify %d",
 		      name_of(kind, hold), r->moved, r->damaged, r->mistaken,
@@ -519,14 +563,29 @@ static bool wanted(const char *name, int argc, char **argv)
 {
 	bool all = true;
 
-	for (int i = 1; i < argc; i++) {
-		if (!strcmp(argv[i], "-m"))
-			continue;
+	for (int i = 1 + may_refuse; i < argc; i++) {
 		all = false;
 		if (strstr(name, argv[i]))
 			return true;
 	}
 	return all;
+}
+
+/* Otherwise a slip of the pen would be an attack that all withstood. */
+static void check_names(int argc, char **argv)
+{
+	for (int i = 1 + may_refuse; i < argc; i++) {
+		size_t a = 0;
+
+		while (a < ATTACKS && !strstr(attacks[a].name, argv[i]))
+			a++;
+		if (a < ATTACKS)
+			continue;
+		printf("%s: no such attack; there are:\n", argv[i]);
+		for (a = 0; a < ATTACKS; a++)
+			printf("\t%s\n", attacks[a].name);
+		exit(2);
+	}
 }
 
 static void print_table(int argc, char **argv)
@@ -572,14 +631,16 @@ int main(int argc, char **argv)
 {
 	may_refuse = argc > 1 && !strcmp(argv[1], "-m");
 	setvbuf(stdout, NULL, _IOLBF, 0);
+	check_names(argc, argv);
 	if (access("/sys/devices/system/node/node1", F_OK) || geteuid()) {
 		printf("skipped: needs root on a machine of two nodes\n");
 		return 77;
 	}
 	hurry_balancing();
 	probe_write_text("/sys/fs/cgroup/cgroup.subtree_control", "+cpuset +memory");
-	if (mkdir(VICTIMS, 0755) && errno != EEXIST)
-		printf("no control group: %s\n", strerror(errno));
+	if ((mkdir(VICTIMS, 0755) && errno != EEXIST) ||
+	    access(VICTIMS "/cpuset.mems", W_OK) || access(VICTIMS "/memory.max", W_OK))
+		fault("no control group for nodes and memory: %s", strerror(errno));
 	revive_all();
 	check_wiring();
 	for (size_t a = 0; a < ATTACKS; a++) {

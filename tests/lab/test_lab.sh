@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
 # The lab itself can fail: a program's status comes back, arguments arrive as
-# they are, a machine that dies or hangs is no success.
+# they are, a machine that dies or hangs or whose kernel warns is no success.
 run=$top_srcdir/tests/lab/run
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
@@ -27,6 +27,7 @@ expect()
 }
 
 expect 42 'a  b*c' sh -c 'printf "%s\n" "$1"; exit 42' sh 'a  b*c'
+expect 1 'kernel complains' sh -c 'echo "<4>WARNING: CPU: 0 PID: 1 at x.c:1" >/dev/kmsg'
 expect 1 'went down before' sh -c 'echo c >/proc/sysrq-trigger; sleep 60'
 CONTIG_LAB_LIMIT=20
 export CONTIG_LAB_LIMIT
