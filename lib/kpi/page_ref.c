@@ -3,9 +3,27 @@
 
 #include "base/lock.h"
 #include "base/page.h"
+#include "phys/fork.h"
 #include "phys/page.h"
 
 static struct lock first_lock = LOCK_INITIALIZER(LOCK_LEAF);
+
+/* Another thread of the parent may have held it. */
+static void fork_child(void)
+{
+	contig_lock_init(&first_lock, LOCK_LEAF);
+}
+
+static void nothing(void)
+{
+}
+
+__attribute__((constructor)) static void add_hook(void)
+{
+	static struct fork_hook hook = {nothing, nothing, fork_child, NULL};
+
+	contig_fork_hook_add(&hook);
+}
 
 static bool ref_add(struct vm_page *page)
 {

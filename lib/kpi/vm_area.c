@@ -229,6 +229,7 @@ static void unlist(struct vma *vma)
 void vma_destroy(struct vm_area_struct *area)
 {
 	struct vma *vma = (struct vma *)area;
+	const struct vma_exported *exported;
 	NO_CANCEL;
 
 	contig_reason_clear();
@@ -238,22 +239,25 @@ void vma_destroy(struct vm_area_struct *area)
 		contig_reason_set("vma_destroy: the vma is that of the process that was forked");
 		return;
 	}
-	if (vma->exported)
-		vma->exported->retract(vma);
 	contig_lock(&vma->lock);
+	while (vma->live && (exported = vma->exported)) { /* again, if it is meanwhile */
+		contig_unlock(&vma->lock);
+		exported->retract(vma);
+		contig_lock(&vma->lock);
+	}
 	if (!vma->live) {
 		contig_unlock(&vma->lock);
 		contig_reason_set("vma_destroy: the vma at %p was destroyed before", (void *)vma);
 		return;
 	}
+	/* Listed and locked until nothing is mapped any more: who destroys a pool
+	 * meanwhile waits for us, and finds none of its pages here. */
 	vma->live = false;
-	contig_unlock(&vma->lock);
-	unlist(vma);
 	vma->ops->destroy(vma);
-	contig_lock(&vma->lock);
 	contig_vma_forget(vma, vma->area.vm_start, vma->area.vm_end - vma->area.vm_start);
 	contig_radix_destroy(&vma->shadow);
 	contig_unlock(&vma->lock);
+	unlist(vma);
 	contig_lock(&contig_vmas_lock);
 	vma->next = spares;
 	spares = vma;
@@ -296,6 +300,7 @@ static void fork_parent(void)
 static void fork_child(void)
 {
 	contig_vmas = NULL;
+	spares = NULL; /* a late caller in the parent may hold one's lock */
 	contig_unlock(&contig_vmas_lock);
 }
 

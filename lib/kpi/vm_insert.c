@@ -18,6 +18,7 @@
 #include <string.h>
 
 #define RUNS_INLINE 16
+#define RANGES 64 /* unmapped at a time in another process */
 
 struct plan {
 	struct vma *vma;
@@ -135,7 +136,10 @@ static int enlist(struct plan *plan, uint64_t i, struct backing *backing)
 		contig_reason_set("%s: out of memory", plan->call);
 		goto unref;
 	}
-	contig_vma_note_object(vma, page);
+	if (super) /* its pages may be of many objects */
+		__atomic_store_n(&vma->objects, UINT64_MAX, __ATOMIC_RELAXED);
+	else
+		contig_vma_note_object(vma, page);
 	if (what->reference)
 		return 0;
 	err = 0;
@@ -361,6 +365,41 @@ int vm_map_pages_zero(struct vm_area_struct *vma, vm_page_t *pages, unsigned lon
 	return map_pages(vma, "vm_map_pages_zero", pages, num, false);
 }
 
+/*
+ * In another process, what lies between our pages may be another's, and asking
+ * to unmap that ends the connection: name what is ours.
+ */
+static int zap_exact(struct vma *vma, uint64_t index, uint64_t last)
+{
+	struct vma_run ranges[RANGES];
+	size_t n, done;
+	int err = 0;
+
+	do {
+		uint64_t next = UINT64_MAX;
+
+		for (n = 0; contig_radix_next(&vma->shadow, &index) && index <= last; index++) {
+			if (index != next && n == RANGES)
+				break;
+			if (index == next)
+				ranges[n - 1].count++;
+			else
+				ranges[n++] = (struct vma_run){.addr = vma_address(vma, index),
+							       .count = 1};
+			next = index + 1;
+		}
+		if (!n)
+			break;
+		err = vma->ops->unmap(vma, ranges, n, &done);
+		if (vma->dead)
+			break;
+		for (size_t i = 0; i < done; i++)
+			contig_vma_forget(vma, ranges[i].addr,
+					  ranges[i].count * vma->area.vm_page_size);
+	} while (!err);
+	return err;
+}
+
 int contig_vma_zap(struct vma *vma, uint64_t first, uint64_t count)
 {
 	uint64_t from = first, last = first + count - 1;
@@ -373,6 +412,8 @@ int contig_vma_zap(struct vma *vma, uint64_t first, uint64_t count)
 	if (!contig_radix_next(&vma->shadow, &from) || from > last ||
 	    !contig_radix_prev(&vma->shadow, &last))
 		return 0;
+	if (vma->ops != &contig_vma_local_ops)
+		return zap_exact(vma, from, last);
 	/* Holes between are unmapped with it. */
 	range = (struct vma_run){.addr = vma_address(vma, from), .count = last - from + 1};
 	err = vma->ops->unmap(vma, &range, 1, &done);

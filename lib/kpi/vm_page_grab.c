@@ -47,7 +47,9 @@ static vm_page_t refuse(vm_object_t object, vm_pindex_t pindex, int err, const c
 
 vm_page_t vm_page_grab(vm_object_t object, vm_pindex_t pindex, int req)
 {
-	bool shared = req & (VM_ALLOC_SBUSY | VM_ALLOC_IGN_SBUSY);
+	/* Who wants it exclusively waits for sharers, whatever he ignores. */
+	bool shared = req & VM_ALLOC_SBUSY ||
+		      (req & VM_ALLOC_NOBUSY && req & VM_ALLOC_IGN_SBUSY);
 	int alloc = req & ~(VM_ALLOC_WAITOK | VM_ALLOC_WAITFAIL | VM_ALLOC_NOWAIT);
 	int class = req & VM_ALLOC_CLASS_MASK;
 	vm_page_t m;

@@ -44,7 +44,7 @@ struct vma_ops {
 	/* Whether a page may be mapped here at all: 0, -EPERM, -EINVAL.  Asked once
 	 * for pages of one superpage.  NULL: any that is not of private memory. */
 	int (*allows)(struct vma *vma, const struct vm_page *page);
-	void (*destroy)(struct vma *vma);
+	void (*destroy)(struct vma *vma); /* locked, and no longer live */
 	/* May be NULL.  Nothing of the pool is mapped here any more, and it is
 	 * going: its files are not to be kept open.  Locked. */
 	void (*forget_pool)(struct vma *vma, const struct contig_pool *pool);

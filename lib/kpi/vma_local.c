@@ -12,6 +12,7 @@
 
 #include <errno.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 /*
  * The kernel merges neighbouring mappings of a file, but not those of hugetlb:
@@ -77,13 +78,23 @@ static int map_alias(const struct vma *vma, const struct vma_run *run,
 {
 	void *va = (void *)run->addr, *old = frame_address(run->frame);
 	size_t len = run->count * vma->area.vm_page_size;
-	int err = -EPERM;
+	int err = -EPERM, fd = -1;
 
-	if (backing->fd >= 0)
-		err = contig_alias_descriptor(va, len, run->prot, backing->fd, backing->offset);
+	if (backing->fd >= 0) {
+		/* Looked at first: the program may have closed ours, and have
+		 * something else under its number. */
+		fd = contig_backing_descriptor(run->frame,
+					       backing->mode != CONTIG_SHARE_READONLY ||
+						       run->prot & PROT_WRITE);
+		err = fd == -EMFILE || fd == -ENFILE ? -ENOMEM : fd;
+		if (fd >= 0) {
+			err = contig_alias_descriptor(va, len, run->prot, fd, backing->offset);
+			close(fd);
+		}
+	}
 	/* A sealed file takes no new writable mapping, but its owner's own one
-	 * may be repeated. */
-	if ((err == -EPERM || err == -EACCES) && !backing->hugetlb)
+	 * may be repeated; so may one of which no descriptor is to be had. */
+	if (err && (err != -ENOMEM || fd < 0) && !backing->hugetlb)
 		return contig_alias_duplicate(va, len, run->prot, old);
 	if (err == -EPERM && backing->fd < 0)
 		err = contig_alias_reopen(va, len, run->prot, old);

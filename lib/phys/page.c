@@ -2,8 +2,26 @@
 #include "phys/page.h"
 
 #include "phys/extent.h"
+#include "phys/fork.h"
 
 static struct lock supers_lock = LOCK_INITIALIZER(LOCK_LEAF);
+
+/* Another thread of the parent may have held it. */
+static void fork_child(void)
+{
+	contig_lock_init(&supers_lock, LOCK_LEAF);
+}
+
+static void nothing(void)
+{
+}
+
+__attribute__((constructor)) static void add_hook(void)
+{
+	static struct fork_hook hook = {nothing, nothing, fork_child, NULL};
+
+	contig_fork_hook_add(&hook);
+}
 
 /* To the pool, past the magazine. */
 void contig_page_release_slow(struct vm_page *page)

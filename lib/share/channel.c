@@ -5,6 +5,7 @@
 #include "share/inherit.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -61,6 +62,7 @@ int contig_channel_open(struct channel *channel, int fd)
 		goto close_fd;
 	}
 	contig_inherit_not(fd);
+	fcntl(fd, F_SETFD, FD_CLOEXEC); /* posix_spawn(3) asks no fork handler */
 	channel->records = type == SOCK_SEQPACKET;
 	len = sizeof(who);
 	if (!getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len)) {

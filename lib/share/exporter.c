@@ -6,6 +6,7 @@
 #include "base/cancel.h"
 #include "base/log.h"
 #include "base/reason.h"
+#include "phys/fork.h"
 #include "share/exporter.h"
 #include "share/inherit.h"
 
@@ -211,6 +212,24 @@ static struct exporter *take_idle(void)
 	return exporter;
 }
 
+/* Another thread of the parent may have been at it, or at one of these. */
+static void fork_child(void)
+{
+	contig_lock_init(&idle_lock, LOCK_LEAF);
+	idle = NULL;
+}
+
+static void nothing(void)
+{
+}
+
+__attribute__((constructor)) static void add_hook(void)
+{
+	static struct fork_hook hook = {nothing, nothing, fork_child, NULL};
+
+	contig_fork_hook_add(&hook);
+}
+
 static void put_idle(struct exporter *exporter)
 {
 	contig_lock(&idle_lock);
@@ -373,6 +392,9 @@ static int turn_of_pending(struct exporter *exporter)
 	int served = 0;
 
 	(void)got;
+	/* That one was for the thread, and this may be another. */
+	if (atomic_load(&exporter->stop))
+		kick(exporter);
 	for (struct peer *p = exporter->peers; p; p = next) {
 		next = p->next;
 		if (p->pending)

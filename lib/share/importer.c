@@ -200,7 +200,6 @@ static void remote_destroy(struct vma *vma)
 	struct importer *importer = vma->remote;
 	int err = 0;
 
-	contig_lock(&vma->lock);
 	if (!vma->dead) {
 		contig_wire_begin(&importer->request, WIRE_BYE, ++importer->sequence, 0, 0);
 		err = contig_importer_request(importer, &importer->request, -1);
@@ -209,7 +208,6 @@ static void remote_destroy(struct vma *vma)
 		give_up(vma, err, !err || err == -ESHUTDOWN);
 	}
 	vma->remote = NULL;
-	contig_unlock(&vma->lock);
 	free(importer);
 }
 

@@ -191,6 +191,26 @@ static int forget_file(struct peer *peer, uint64_t number)
 
 /* --- mapping */
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
+/* A hole in hugetlb memory is known only now: with no superpage free, a touch
+ * there is SIGBUS. */
+static int check_present(const struct shared_file *file, void *va, size_t len)
+{
+	int err;
+
+	/* A revocable file may have holes at any time; kernels before 5.14 can't
+	 * say. */
+	if (!file->hugetlb || file->mode == WIRE_REVOCABLE ||
+	    !madvise(va, len, MADV_POPULATE_READ) || errno == EINVAL)
+		return 0;
+	contig_debug(SHARE, "a hugetlb file has holes: %s", strerror(errno));
+	err = contig_alias_clear(va, len);
+	return err ? err : -EPERM;
+}
+
 /* The vma is locked. */
 static int map_run(struct peer *peer, const struct wire_run *run)
 {
@@ -212,6 +232,8 @@ static int map_run(struct peer *peer, const struct wire_run *run)
 	else
 		err = contig_alias_descriptor(address(peer, first), len, prot, file->fd,
 					      (off_t)run->offset);
+	if (!err)
+		err = check_present(file, address(peer, first), len);
 	if (!err)
 		bitmap_set(peer->mapped, first, run->count);
 	return err;

@@ -8,18 +8,24 @@
 #include <linux/magic.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
+#include <unistd.h>
 
 #ifndef F_SEAL_FUTURE_WRITE
 #define F_SEAL_FUTURE_WRITE 0x0010 /* Linux 5.1 */
 #endif
 #define BLOCK_BYTES 512 /* of st_blocks */
 
-/* A hole would be filled by our touch, from our allowance, or be SIGBUS. */
+/*
+ * A hole would be filled by our touch, from our allowance, or be SIGBUS.
+ * Blocks alone don't tell: memory beyond the end counts among them.  Hugetlb
+ * knows no SEEK_HOLE (it finds the end): see map_run() for that.
+ */
 static int check_whole(int fd, const char **why)
 {
 	struct stat st;
 
-	if (!fstat(fd, &st) && (uint64_t)st.st_blocks * BLOCK_BYTES >= (uint64_t)st.st_size)
+	if (!fstat(fd, &st) && (uint64_t)st.st_blocks * BLOCK_BYTES >= (uint64_t)st.st_size &&
+	    lseek(fd, 0, SEEK_HOLE) == st.st_size)
 		return 0;
 	*why = "the file has holes";
 	return -EPERM;

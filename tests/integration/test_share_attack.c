@@ -731,10 +731,23 @@ struct bad_file {
 
 static int memfd(unsigned int seals, bool filled)
 {
+	static const char zeros[4 * PAGE];
 	int fd = memfd_create("bad", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
 	if (fd < 0 || ftruncate(fd, 4 * PAGE) ||
-	    (filled && fallocate(fd, 0, 0, 4 * PAGE)) || (seals && fcntl(fd, F_ADD_SEALS, seals)))
+	    (filled && pwrite(fd, zeros, sizeof(zeros), 0) != sizeof(zeros)) ||
+	    (seals && fcntl(fd, F_ADD_SEALS, seals)))
+		fail("memfd: %s", strerror(errno));
+	return fd;
+}
+
+/* All its memory is where nobody can map it; as many blocks as a whole one. */
+static int beyond_its_end(unsigned int seals)
+{
+	int fd = memfd(0, false);
+
+	if (fallocate(fd, FALLOC_FL_KEEP_SIZE, 4 * PAGE, 4 * PAGE) ||
+	    fcntl(fd, F_ADD_SEALS, seals))
 		fail("memfd: %s", strerror(errno));
 	return fd;
 }
@@ -789,6 +802,10 @@ static void false_files(void)
 			{"read-only, with holes", memfd(steady | F_SEAL_FUTURE_WRITE, false),
 			 4 * PAGE, 1, -EPERM},
 			{"fixed, with holes", memfd(steady, false), 4 * PAGE, 2, -EPERM},
+			{"read-only, memory beyond its end",
+			 beyond_its_end(steady | F_SEAL_FUTURE_WRITE), 4 * PAGE, 1, -EPERM},
+			{"fixed, memory beyond its end", beyond_its_end(steady), 4 * PAGE, 2,
+			 -EPERM},
 		};
 
 		for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
@@ -812,6 +829,7 @@ static void false_files(void)
 		struct file_claim claim = {100, 4 * PAGE, 3, 0}, fixed = {101, 4 * PAGE, 2, 0};
 		struct run run = {100, 2 * PAGE, 0, 3, 0};
 		uint64_t number = 101;
+		int result;
 
 		require(!ask(other.socket, FILE_, 1, &claim, sizeof(claim), good), "refused");
 		require(ask(other.socket, FILE_, 1, &claim, sizeof(claim), good) == -EEXIST,
@@ -826,7 +844,8 @@ static void false_files(void)
 		require(ask(other.socket, MAP, 1, &run, sizeof(run), -1) == -EBUSY, "twice");
 		require(!other_read(&other, other.start + PAGE, &value), "fault");
 		/* Fixed: nothing before the seal is seen. */
-		require(!ask(other.socket, FILE_, 1, &fixed, sizeof(fixed), good), "refused");
+		result = ask(other.socket, FILE_, 1, &fixed, sizeof(fixed), good);
+		require(!result, "refused: %d", result);
 		run = (struct run){101, 0, 8 * PAGE, 1, 0};
 		require(ask(other.socket, MAP, 1, &run, sizeof(run), -1) == -EPERM, "not sealed");
 		require(ask(other.socket, SEALED, 1, &number, sizeof(number), -1) == -EPERM,

@@ -127,7 +127,8 @@ static void request_flags(void)
 	vm_page_free(m);
 	m = vm_page_alloc(object, 6, NORMAL | VM_ALLOC_NODUMP);
 	require(m, "NODUMP: %s", contig_strreason());
-	m = vm_page_alloc_domain(object, 7, 0, NORMAL);
+	/* The pool's pages may all be of another one so far. */
+	m = vm_page_alloc_domain(object, 7, 0, NORMAL | VM_ALLOC_WAITOK);
 	require(m, "domain 0: %s", contig_strreason());
 	require(!vm_page_alloc_domain(object, 8, 4711, NORMAL) && errno == EINVAL, "domain 4711");
 	require(!vm_page_alloc_domain(object, 8, -1, NORMAL) && errno == EINVAL, "domain -1");

@@ -16,6 +16,15 @@ static uint64_t random_next(void)
 	return random_state >> 11 ^ random_state << 33;
 }
 
+/* The part of a long test that CONTIG_TEST_SCALE (percent) names. */
+static uint64_t scaled(uint64_t n)
+{
+	const char *text = getenv("CONTIG_TEST_SCALE");
+	uint64_t part = text ? n * strtoul(text, NULL, 10) / 100 : n;
+
+	return part < 100 ? 100 : part;
+}
+
 static void *entry_of(uint64_t index)
 {
 	return (void *)(uintptr_t)((index << 3 ^ index >> 40) | 1);
@@ -168,12 +177,12 @@ START_TEST(test_model)
 
 	random_state = (uint64_t)_i * 7919 + 1;
 	model.n = 0;
-	for (int step = 0; step < 20000; step++) {
+	for (uint64_t step = 0, steps = scaled(20000); step < steps; step++) {
 		uint64_t index = pick(_i & 1 ? 64 : 24);
 		size_t i = model_at(index);
 		bool there = i < model.n && model.index[i] == index;
 
-		if (random_next() % 8 < (step / 2000 % 2 ? 3u : 5u) && model.n < MOST) {
+		if (random_next() % 8 < (step / (steps / 10) % 2 ? 3u : 5u) && model.n < MOST) {
 			ck_assert_int_eq(contig_radix_insert(&radix, index, entry_of(index)),
 					 there ? -EEXIST : 0);
 			if (!there)
@@ -267,7 +276,7 @@ static void *writer(void *arg)
 {
 	unsigned int which = (unsigned int)(uintptr_t)arg;
 
-	for (uint64_t i = 0; i < 1000000; i++) {
+	for (uint64_t i = 0, n = scaled(1000000); i < n; i++) {
 		uint64_t index = coming_and_going(i * 17);
 
 		if (!contig_radix_remove(&arrays[which], index) &&
