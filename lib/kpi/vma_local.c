@@ -80,6 +80,10 @@ static int map_alias(const struct vma *vma, const struct vma_run *run,
 	size_t len = run->count * vma->area.vm_page_size;
 	int err = -EPERM, fd = -1;
 
+	/* Our own mapping repeated: no descriptor to look after, and a sealed
+	 * file takes no new writable mapping but that. */
+	if (!backing->hugetlb)
+		return contig_alias_duplicate(va, len, run->prot, old);
 	if (backing->fd >= 0) {
 		/* Looked at first: the program may have closed ours, and have
 		 * something else under its number. */
@@ -92,10 +96,6 @@ static int map_alias(const struct vma *vma, const struct vma_run *run,
 			close(fd);
 		}
 	}
-	/* A sealed file takes no new writable mapping, but its owner's own one
-	 * may be repeated; so may one of which no descriptor is to be had. */
-	if (err && (err != -ENOMEM || fd < 0) && !backing->hugetlb)
-		return contig_alias_duplicate(va, len, run->prot, old);
 	if (err == -EPERM && backing->fd < 0)
 		err = contig_alias_reopen(va, len, run->prot, old);
 	if (!err && isolated(run->frame)) {

@@ -731,7 +731,7 @@ static void cycles(void)
 	there[0] = other_descriptors(&other);
 	there[1] = other_mappings(&other);
 	contig_stats_get(&stats[0]);
-	for (unsigned long i = 0; i < 4000; i++) {
+	for (unsigned long i = 0, n_cycles = test_scaled(4000, 400); i < n_cycles; i++) {
 		struct vm_area_struct *at = vma[i % 2];
 		unsigned long addr = at->vm_start + (i * 7 % 512 + i % 2 * 512) * PAGE;
 		unsigned long n = 1 + i % 3;

@@ -1067,7 +1067,7 @@ static void *worker(void *arg)
 	uint64_t state = (uintptr_t)arg + test_seed();
 	struct vm_area_struct *own = make(SHARED_PAGES * PAGE, PAGE, READ_WRITE);
 
-	for (unsigned int i = 0; i < 6000; i++) {
+	for (unsigned long i = 0, n = test_scaled(6000, 600); i < n; i++) {
 		unsigned int at = (unsigned int)(probe_random(&state) % SHARED_PAGES);
 		unsigned int which = (unsigned int)(probe_random(&state) % SHARED_PAGES);
 		struct vm_area_struct *vma = i % 3 ? t.shared : own;

@@ -668,7 +668,7 @@ static void readers(void)
 	VM_OBJECT_RUNLOCK(object);
 	for (int i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, read_pages, object);
-	for (int i = 0; i < 30000; i++) {
+	for (unsigned long i = 0, n = test_scaled(30000, 3000); i < n; i++) {
 		vm_pindex_t at = 1 + (vm_pindex_t)(i * 37 % 99000);
 		vm_page_t m;
 
