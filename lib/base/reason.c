@@ -5,7 +5,9 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-static __thread char reason[1400];
+/* Thread-local memory of a library that is opened late is scarce: with more
+ * than some 1600 bytes in all, dlopen(3) fails. */
+static __thread char reason[640];
 
 void contig_reason_set(const char *format, ...)
 {

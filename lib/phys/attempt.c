@@ -21,7 +21,7 @@
 /* A page counted as free may be somebody else's before it is touched. */
 #define RACES_LOST 3
 
-static __thread char why[1000];
+static __thread char why[400];
 
 const char *contig_reclaim_why(void)
 {
