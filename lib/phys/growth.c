@@ -47,6 +47,11 @@ const char *contig_growth_why(const struct growth *growth)
 	return growth->why[0] ? growth->why : "no memory of that kind";
 }
 
+bool contig_growth_denied(const struct growth *growth)
+{
+	return growth->denied;
+}
+
 struct growth *contig_growth_start(void)
 {
 	struct growth *growth = calloc(1, sizeof(*growth));

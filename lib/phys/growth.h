@@ -34,6 +34,8 @@ bool contig_growth_step(struct growth *growth, enum growth_way way,
 enum contig_source contig_growth_source(enum growth_way way);
 const char *contig_growth_name(enum growth_way way);
 const char *contig_growth_why(const struct growth *growth);
+/* Nothing can be raised here (a read-only /sys): no other way will do. */
+bool contig_growth_denied(const struct growth *growth);
 void contig_growth_stop(struct growth *growth); /* all numbers as before */
 
 #endif

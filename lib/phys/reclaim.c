@@ -108,7 +108,7 @@ static size_t pass_collapse(struct attempt a, unsigned int sources)
 /* One way of growth, put back at its end, so that what all ways hold for a
  * moment is within one budget. */
 static size_t grow_one_way(struct attempt a, enum growth_way way, uint64_t most, char *last,
-			   size_t len)
+			   size_t len, bool *denied)
 {
 	struct growth *growth = contig_growth_start();
 	size_t got = 0;
@@ -123,6 +123,7 @@ static size_t grow_one_way(struct attempt a, enum growth_way way, uint64_t most,
 	while (!got && contig_growth_step(growth, way, a.request, most))
 		got = contig_attempt_run(a);
 	snprintf(last, len, "%s", contig_growth_why(growth));
+	*denied = contig_growth_denied(growth);
 	contig_growth_stop(growth);
 	return got;
 }
@@ -163,6 +164,7 @@ static size_t pass_system(struct attempt a, unsigned int sources)
 	char last[128] = "";
 	uint64_t most = contig_attempt_budget();
 	int order[HOST_NODES_MAX], n;
+	bool denied = false;
 	size_t got = 0;
 
 	if (contig_settings.config.grow < CONTIG_GROW_SYSTEM) {
@@ -171,15 +173,15 @@ static size_t pass_system(struct attempt a, unsigned int sources)
 		return 0;
 	}
 	n = growth_nodes(a.pool, whole, order);
-	for (int i = 0; i < n && !got; i++) {
+	for (int i = 0; i < n && !got && !denied; i++) {
 		struct frame_request request = grown_on(whole, order[i]);
 
 		a.request = &request;
 		if (order[i] != ALL_NODES && !contig_attempt_node_can(&a, order[i]))
 			continue;
-		for (enum growth_way way = 0; way < GROWTH_WAYS && !got; way++)
+		for (enum growth_way way = 0; way < GROWTH_WAYS && !got && !denied; way++)
 			if (sources & contig_growth_source(way))
-				got = grow_one_way(a, way, most, last, sizeof(last));
+				got = grow_one_way(a, way, most, last, sizeof(last), &denied);
 	}
 	if (!got)
 		contig_attempt_because("grown as far as %s allows: %s",
