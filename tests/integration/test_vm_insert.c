@@ -707,7 +707,8 @@ static void coalescing_whole(void)
 		if (others[i].inode != run[0].inode && others[i].offset >= SUPERPAGE)
 			break;
 	}
-	require(i < 8, "no second file");
+	if (i == 8)
+		skip("all superpages are of one file");
 	for (size_t j = 0; j < TAKEN; j++) {
 		if (taken[j].inode == others[i].inode ||
 		    taken[j].offset + SUPERPAGE != others[i].offset)
