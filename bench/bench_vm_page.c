@@ -2,7 +2,7 @@
 /*
  * Pages: allocation and free with the object's lock held by the caller, at an
  * index that is alone, among others and far away; without an object; lookup;
- * and pages of another pool, past the caches.
+ * and pages of other pools.
  *
  *	bench_vm_page [-q]	-q: fewer repetitions
  *
@@ -82,9 +82,22 @@ static void run(void (*fn)(unsigned int), struct measure *m)
 	measure_add(m, (double)(now_ns() - start) / PAIRS);
 }
 
-static void other_pool(struct measure *m)
+static contig_pool_t *direct_pool;
+
+static void pairs_pool(unsigned int n)
 {
-	struct contig_pool_attr attr = {.struct_size = sizeof(attr), .node = -1};
+	for (unsigned int i = 0; i < n; i++) {
+		vm_page_t m = contig_pool_page_alloc(direct_pool, VM_ALLOC_NORMAL, 1, 0,
+						     ~(vm_paddr_t)0, 0, 0);
+
+		keep(m);
+		vm_page_free(m);
+	}
+}
+
+static void other_pool(enum contig_pool_kind kind, struct measure *m, struct measure *direct)
+{
+	struct contig_pool_attr attr = {.struct_size = sizeof(attr), .kind = kind, .node = -1};
 	vm_object_t default_object = object;
 	contig_pool_t *pool = contig_pool_create(&attr);
 
@@ -95,8 +108,11 @@ static void other_pool(struct measure *m)
 		die("%s", contig_strreason());
 	VM_OBJECT_WLOCK(object);
 	vm_page_free(get(0));
-	for (unsigned int r = 0; r < repetitions(REPETITIONS); r++)
+	direct_pool = pool;
+	for (unsigned int r = 0; r < repetitions(REPETITIONS); r++) {
 		run(pairs_alone, m);
+		run(pairs_pool, direct);
+	}
 	VM_OBJECT_WUNLOCK(object);
 	vm_object_deallocate(object);
 	contig_pool_destroy(pool);
@@ -105,7 +121,7 @@ static void other_pool(struct measure *m)
 
 int main(int argc, char **argv)
 {
-	static struct measure alone, among, far, noobj, lookup, other;
+	static struct measure alone, among, far, noobj, lookup, plain, shareable, direct[2];
 
 	measure_options(argc, argv);
 	cpu_stay_on(0);
@@ -131,13 +147,17 @@ int main(int argc, char **argv)
 		run(lookups, &lookup);
 	}
 	VM_OBJECT_WUNLOCK(object);
-	other_pool(&other);
+	other_pool(CONTIG_POOL_DEFAULT, &plain, &direct[0]);
+	other_pool(CONTIG_POOL_SHAREABLE, &shareable, &direct[1]);
 	table_title("vm_page_alloc + vm_page_free, the object locked by the caller");
 	row_target("the object's only page", "ns", &alone, TARGET);
 	row_target("among 4096 pages", "ns", &among, TARGET);
 	row_target("without an object", "ns", &noobj, TARGET);
 	row_plain("at index 2^40 - 1, alone there", "ns", &far);
-	row_plain("of another pool than the default", "ns", &other);
+	row_target("of a pool besides the default one", "ns", &plain, TARGET);
+	row_target("  without an object", "ns", &direct[0], TARGET);
+	row_target("of a shareable pool", "ns", &shareable, TARGET);
+	row_target("  without an object", "ns", &direct[1], TARGET);
 	row_plain("vm_page_lookup, 4096 pages", "ns", &lookup);
 	vm_object_deallocate(object);
 	return 0;

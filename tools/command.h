@@ -21,5 +21,7 @@ int cmd_doctor(int argc, char **argv);
 int cmd_alloc(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_pool(int argc, char **argv);
+int cmd_share(int argc, char **argv);
+int cmd_stats(int argc, char **argv);
 
 #endif

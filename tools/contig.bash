@@ -15,13 +15,26 @@ $_contig_output"
 _contig_options_pool="--size --node --dry-run --contiguity --runs --sysroot
 $_contig_output"
 
-_contig_commands='doctor alloc replay pool'
+_contig_options_share="$_contig_output"
+_contig_options_stats="--prometheus $_contig_output"
+
+_contig_commands='doctor alloc replay pool share stats'
 _contig_actions='show grow shrink demote compact below keep-contiguous'
 
 _contig_nodes() {
 	local node
 	for node in /sys/devices/system/node/node[0-9]*; do
 		[ -e "$node" ] && printf '%s\n' "${node##*node}"
+	done
+}
+
+# Processes that have the library's statistics mapped.
+_contig_processes() {
+	local maps pid
+	for maps in $(grep -ls libcontig-stats /proc/[0-9]*/maps 2>/dev/null); do
+		pid=${maps#/proc/}
+		pid=${pid%/maps}
+		printf '%s\n' "$pid" "$(cat "/proc/$pid/comm" 2>/dev/null)"
 	done
 }
 
@@ -32,6 +45,11 @@ _contig_columns() {
 	replay) echo id outcome start time_ns reclaims errno site reason judged size low \
 		high alignment boundary note ;;
 	pool) echo size node total free reserved surplus overcommit bytes bytes_free ;;
+	share) echo pid command role start with_pid pages state path size page_size prot \
+		modes pools with_command with_uid mapped ;;
+	stats) echo pid command level library age_ns held allocated cached free \
+		largest_free pinned resident unwired superpages_2m superpages_1g \
+		superpages_thp requests failures reclaims taken returned metadata ;;
 	esac
 }
 
@@ -82,6 +100,7 @@ _contig() {
 			case $command in
 			main) options=$_contig_commands ;;
 			pool) options=$_contig_actions ;;
+			share | stats) options=$(_contig_processes) ;;
 			replay)
 				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 				return

@@ -14,6 +14,8 @@ static const struct command commands[] = {
 	{"alloc", "allocate contiguous memory and show where it lies", cmd_alloc},
 	{"replay", "try the contigmalloc calls of real drivers", cmd_replay},
 	{"pool", "show and shape the kernel's pools of superpages", cmd_pool},
+	{"share", "vmas of other processes, and who holds pages there", cmd_share},
+	{"stats", "counters and pools of processes that use libcontig", cmd_stats},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

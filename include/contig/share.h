@@ -36,7 +36,8 @@ int vma_fd(struct vm_area_struct *vma);
  * -EPIPE when no importer is left (pages they inserted are unmapped). */
 int vma_dispatch(struct vm_area_struct *vma);
 /* A thread of the library does that until vma_serve_stop() or the last
- * importer goes. */
+ * importer goes.  Stopped by several calls at once it is by one of them; the
+ * others return -EINVAL when it has ended. */
 int vma_serve_start(struct vm_area_struct *vma);
 int vma_serve_stop(struct vm_area_struct *vma);
 
@@ -44,7 +45,8 @@ int vma_serve_stop(struct vm_area_struct *vma);
  * A socket at path (mode 0600; one that a dead process left is replaced) on
  * which importers are accepted by vma_dispatch() and exported to.  uids: more
  * users than the caller's own that may connect (n_uids of them; then the mode
- * is 0666 and the kernel's peer credentials decide).
+ * is 0666 and the kernel's peer credentials decide).  Each of these users has
+ * an equal share of the places.
  */
 int vma_listen(struct vm_area_struct *vma, const char *path, const uid_t *uids,
 	       size_t n_uids);
@@ -69,13 +71,15 @@ struct vm_area_struct *vma_import(int socket);
 /* Connect to a vma_listen() path and import; a path owned by another user
  * than uid (or (uid_t)-1: the caller or root) is EPERM. */
 struct vm_area_struct *vma_connect(const char *path, uid_t uid);
-/* How long a call on an imported vma waits for its peer; default 5000 ms. */
+/* How long a call on an imported vma waits for its peer, altogether; default
+ * 5000 ms. */
 int vma_timeout(struct vm_area_struct *vma, int timeout_ms);
 /* true for a vma of another process; *pid (may be NULL) as the kernel gives it. */
 bool vma_is_remote(const struct vm_area_struct *vma, pid_t *pid);
 
 /* Pages whose peer went away but may still have them mapped: bytes, all
- * pools.  They are never used again until the pool is destroyed. */
+ * pools.  They are never used again until the pool is destroyed.  And what of
+ * exported ranges could not be unmapped when its importer went. */
 uint64_t contig_quarantined(void);
 
 #ifdef __cplusplus

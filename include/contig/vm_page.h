@@ -181,8 +181,13 @@ void vm_page_unwire(vm_page_t m, uint8_t nqueue);
 bool vm_page_unwire_noq(vm_page_t m);
 bool vm_page_wired(vm_page_t m);
 
-/* Busy states: one exclusive holder, or some shared ones.  The blocking forms
- * sleep; a wrong unbusy panics. */
+/*
+ * Busy states: one exclusive holder, or some shared ones.  The blocking forms
+ * sleep; a wrong unbusy panics.  Freeing a page wakes who sleeps for it:
+ * vm_page_xbusy() and vm_page_sbusy() then panic, or busy what the page has
+ * become meanwhile.  So their callers keep it from being freed, by a wiring
+ * say; vm_page_busy_acquire() with the object locked copes.
+ */
 void vm_page_xbusy(vm_page_t m);
 bool vm_page_tryxbusy(vm_page_t m);
 void vm_page_xunbusy(vm_page_t m);
@@ -198,10 +203,11 @@ bool vm_page_sbusied(vm_page_t m);
 bool vm_page_busy_acquire(vm_page_t m, int allocflags);
 
 /*
- * Wait until the pool of object (NULL: the default pool) has pages above
- * free_reserved: first by reclaiming (grow, compact, collapse), then until
- * somebody frees, a second at most.  Returns 0, or -1 with errno ENOMEM:
- * nothing came.
+ * Wait until the pool of object (NULL: the default pool) has what this
+ * thread's last call was refused (a page of its class and domain, a run), or a
+ * page above free_reserved when none was: first by reclaiming (grow, compact,
+ * collapse), then until somebody frees, a second at most.  Returns 0, or -1
+ * with errno ENOMEM: nothing came.
  */
 int vm_wait(vm_object_t object);
 

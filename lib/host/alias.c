@@ -3,6 +3,7 @@
 
 #include "base/page.h"
 #include "base/reason.h"
+#include "host/bare.h"
 #include "host/maps.h"
 
 #include <errno.h>
@@ -16,8 +17,6 @@
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
-
-#define BARE (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 static int failed(const char *what, int err)
 {
@@ -40,10 +39,8 @@ void *contig_alias_reserve(size_t len, size_t align)
 		errno = ENOMEM;
 		return NULL;
 	}
-	raw = mmap(NULL, len + extra, PROT_NONE, BARE, -1, 0);
-	if (raw == MAP_FAILED)
-		return NULL;
-	if (!extra)
+	raw = bare_reserve(len + extra);
+	if (!raw || !extra)
 		return raw;
 	start = (char *)align_up((uintptr_t)raw, align);
 	end = start + len;
@@ -61,14 +58,20 @@ int contig_alias_unreserve(void *va, size_t len)
 
 bool contig_alias_lost(void *va, size_t len)
 {
-	return mmap(va, len, PROT_NONE, BARE | MAP_FIXED_NOREPLACE, -1, 0) == va;
+	return bare_fill(va, len);
 }
 
 int contig_alias_clear(void *va, size_t len)
 {
-	if (mmap(va, len, PROT_NONE, BARE | MAP_FIXED, -1, 0) == MAP_FAILED)
-		return failed("unmapping", errno);
-	return 0;
+	int err = -bare_again(va, len);
+
+	if (!err)
+		return 0;
+	/* At its limit the kernel makes no new mapping even where it replaces one.
+	 * Whole mappings can still be made unreachable. */
+	if (err == ENOMEM && !mprotect(va, len, PROT_NONE))
+		return 0;
+	return failed("unmapping", err);
 }
 
 int contig_alias_descriptor(void *va, size_t len, int prot, int fd, off_t offset)
@@ -143,7 +146,7 @@ static int mapping_around(struct around *around)
 	return err > 0 ? 0 : err < 0 ? err : -EINVAL;
 }
 
-int contig_alias_reopen(void *va, size_t len, int prot, const void *old)
+int contig_alias_reopen(const void *old, off_t *offset)
 {
 	struct around around = {.address = (uintptr_t)old};
 	char path[64];
@@ -153,7 +156,7 @@ int contig_alias_reopen(void *va, size_t len, int prot, const void *old)
 		return err;
 	snprintf(path, sizeof(path), "/proc/self/map_files/%lx-%lx",
 		 (unsigned long)around.start, (unsigned long)around.end);
-	fd = open(path, (prot & PROT_WRITE ? O_RDWR : O_RDONLY) | O_CLOEXEC);
+	fd = open(path, O_RDWR | O_CLOEXEC);
 	if (fd < 0) {
 		err = errno;
 		if (err == EPERM || err == EACCES) {
@@ -162,10 +165,8 @@ int contig_alias_reopen(void *va, size_t len, int prot, const void *old)
 		}
 		return failed("/proc/self/map_files", err);
 	}
-	err = contig_alias_descriptor(va, len, prot, fd,
-				      (off_t)(around.offset + (around.address - around.start)));
-	close(fd);
-	return err;
+	*offset = (off_t)(around.offset + (around.address - around.start));
+	return fd;
 }
 
 int contig_alias_isolate(void *va, size_t len)

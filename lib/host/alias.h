@@ -37,13 +37,15 @@ int contig_alias_descriptor(void *va, size_t len, int prot, int fd, off_t offset
 int contig_alias_duplicate(void *va, size_t len, int prot, const void *old);
 
 /*
- * The same for hugetlb memory: the file behind the mapping is opened again
- * through /proc/self/map_files, which takes CAP_CHECKPOINT_RESTORE or
- * CAP_SYS_ADMIN; -EPERM without.
+ * For hugetlb memory: a descriptor of the file behind the mapping at old,
+ * readable and writable, to be closed by the caller, and old's offset in it.
+ * The file is opened through /proc/self/map_files, which takes
+ * CAP_CHECKPOINT_RESTORE or CAP_SYS_ADMIN; -EPERM without.
  */
-int contig_alias_reopen(void *va, size_t len, int prot, const void *old);
+int contig_alias_reopen(const void *old, off_t *offset);
 
-/* Bare address space again. */
+/* Bare address space again; at vm.max_map_count what was there may go on being
+ * mapped, unreachable, until the next call on these addresses. */
 int contig_alias_clear(void *va, size_t len);
 
 /* Whether a failed call had lost what was mapped at the target before; it is

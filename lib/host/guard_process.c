@@ -124,6 +124,15 @@ GUARD_CODE int64_t contig_guard_happened(const struct guard_record *r, int64_t n
 	return change > 0 ? 0 : change < most ? most : change;
 }
 
+GUARD_CODE int64_t contig_guard_outsiders(int64_t surplus_before, int64_t surplus, int64_t free)
+{
+	int64_t ours = surplus - surplus_before;
+
+	if (surplus_before < 0 || ours <= 0 || free <= 0)
+		return 0;
+	return ours < free ? ours : free;
+}
+
 /* Change the whole's number by what the node lacks: the kernel looks for pages
  * where the writer may. */
 GUARD_CODE static long write_bound(struct guard_pool *pool, const int *fd, int64_t change)
@@ -140,11 +149,54 @@ GUARD_CODE static long write_bound(struct guard_pool *pool, const int *fd, int64
 	return write_number(fd[GUARD_POLICY], all + change < 0 ? 0 : all + change);
 }
 
+/* Make a pool that has now persistent pages have want.  Once that has begun, a
+ * second restore would do harm. */
+GUARD_CODE static int change(struct guard_pool *pool, const int *fd, int64_t now, int64_t want)
+{
+	int64_t ask = want;
+
+	if (pool->node >= 0 && fd[GUARD_POLICY] >= 0 && !write_bound(pool, fd, want - now)) {
+		atomic_store(&pool->restored, true);
+		return 0;
+	}
+	for (int i = 0; i < RESTORE_TRIES; i++) {
+		long err = write_number(fd[GUARD_NR], ask);
+
+		if (err)
+			return (int)err;
+		atomic_store(&pool->restored, true);
+		now = persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]);
+		if (now < 0 || now <= want || now - want > ask)
+			break;
+		ask -= now - want;
+	}
+	return 0;
+}
+
+/* Lowered to want: what was left free and surplus. */
+GUARD_CODE static void take_outsiders(struct guard_pool *pool, const int *fd, int64_t want,
+				      int64_t surplus_before)
+{
+	for (int i = 0; i < OUTSIDERS_TRIES && fd[GUARD_FREE] >= 0; i++) {
+		int64_t n = contig_guard_outsiders(surplus_before,
+						   read_number(fd[GUARD_SURPLUS]),
+						   read_number(fd[GUARD_FREE]));
+		int64_t now = persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]);
+
+		/* Somebody else has changed the number. */
+		if (!n || now != want || change(pool, fd, want, want + n))
+			return;
+		if (change(pool, fd, want + n, want))
+			return;
+	}
+}
+
 GUARD_CODE int contig_guard_restore(struct guard_pool *pool, const struct guard_files *files)
 {
 	const struct guard_record *r = &pool->records[atomic_load(&pool->valid) & 1];
 	const int *fd = files->fd;
-	int64_t now = persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]), want, ask;
+	int64_t now = persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]), want, surplus;
+	int err;
 
 	if (now < 0)
 		return (int)now;
@@ -155,24 +207,11 @@ GUARD_CODE int contig_guard_restore(struct guard_pool *pool, const struct guard_
 		atomic_store(&pool->restored, true);
 		return 0;
 	}
-	if (pool->node >= 0 && fd[GUARD_POLICY] >= 0 && !write_bound(pool, fd, want - now)) {
-		atomic_store(&pool->restored, true);
-		return 0;
-	}
-	ask = want;
-	for (int i = 0; i < RESTORE_TRIES; i++) {
-		long err = write_number(fd[GUARD_NR], ask);
-
-		if (err)
-			return (int)err;
-		/* From here on a second restore would do harm. */
-		atomic_store(&pool->restored, true);
-		now = persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]);
-		if (now < 0 || now <= want || now - want > ask)
-			break;
-		ask -= now - want;
-	}
-	return 0;
+	surplus = read_number(fd[GUARD_SURPLUS]);
+	err = change(pool, fd, now, want);
+	if (!err && want < now)
+		take_outsiders(pool, fd, want, surplus);
+	return err;
 }
 
 GUARD_CODE bool contig_guard_lowered(const struct guard_pool *pool)

@@ -64,8 +64,8 @@ struct guard_record {
 
 /* A pool's files.  Of a node's pool also those of the whole, and the one that
  * obeys the writer's memory policy; -1: there is none. */
-enum guard_file { GUARD_NR, GUARD_SURPLUS, GUARD_ALL_NR, GUARD_ALL_SURPLUS, GUARD_POLICY,
-		  GUARD_FILES };
+enum guard_file { GUARD_NR, GUARD_SURPLUS, GUARD_FREE, GUARD_ALL_NR, GUARD_ALL_SURPLUS,
+		  GUARD_POLICY, GUARD_FILES };
 
 struct guard_files {
 	int fd[GUARD_FILES];
@@ -95,6 +95,16 @@ struct hugetlb_guard {
 /* How much of a change in flight has happened, seeing that the pool now has
  * this many: no more than was wanted, and not in the other direction. */
 int64_t contig_guard_happened(const struct guard_record *r, int64_t now);
+
+/*
+ * Lowering a pool, the kernel lets go of its lock between freeing what is free
+ * and declaring the rest surplus.  What is freed in between is both, and stays
+ * for ever: a surplus page goes when it is freed, and these are free.  Of the
+ * pages that are surplus and were not before, so many are free: the pool is
+ * raised by them and lowered again, OUTSIDERS_TRIES times at most.
+ */
+#define OUTSIDERS_TRIES 16
+int64_t contig_guard_outsiders(int64_t surplus_before, int64_t surplus, int64_t free);
 
 /* The lock between guards: open it, take it or give up waiting, drop it with
  * close(2).  fd/-errno. */

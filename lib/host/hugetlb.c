@@ -11,6 +11,7 @@
 #include "base/reason.h"
 #include "host/available.h"
 #include "host/cgroup.h"
+#include "host/guard_process.h"
 #include "host/nodes.h"
 #include "host/root.h"
 
@@ -177,14 +178,50 @@ static int resize_bound(uint64_t size, int node, uint64_t total)
 	return err;
 }
 
-int contig_hugetlb_resize(uint64_t size, int node, uint64_t total, uint64_t *got)
+static int resize(uint64_t size, int node, uint64_t total)
 {
 	int err = -EAGAIN;
 
 	if (node != HUGETLB_ALL_NODES && contig_root_is_real())
 		err = resize_bound(size, node, total);
-	if (err)
-		err = write_count(size, node, "nr_hugepages", total);
+	return err ? write_count(size, node, "nr_hugepages", total) : 0;
+}
+
+/* See contig_guard_outsiders(): only of a number that was lowered. */
+static int take_outsiders(uint64_t size, int node, uint64_t total,
+			  const struct hugetlb_counts *before)
+{
+	int err = 0;
+
+	for (int i = 0; i < OUTSIDERS_TRIES && !err; i++) {
+		struct hugetlb_counts now;
+		int64_t n;
+
+		if (contig_hugetlb_counts(size, node, &now))
+			break;
+		n = contig_guard_outsiders((int64_t)before->surplus, (int64_t)now.surplus,
+					   (int64_t)now.free);
+		if (!n)
+			break;
+		/* Not of one moment: pages are being freed.  Or somebody else has
+		 * changed the number. */
+		if (now.total - now.surplus != total)
+			continue;
+		err = resize(size, node, total + (uint64_t)n);
+		if (!err)
+			err = resize(size, node, total);
+	}
+	return err;
+}
+
+int contig_hugetlb_resize(uint64_t size, int node, uint64_t total, uint64_t *got)
+{
+	struct hugetlb_counts before;
+	bool lowered = !contig_hugetlb_counts(size, node, &before) && total < before.total;
+	int err = resize(size, node, total);
+
+	if (!err && lowered)
+		err = take_outsiders(size, node, total, &before);
 	if (!err && got)
 		err = read_count(size, node, "nr_hugepages", got);
 	return err;

@@ -24,11 +24,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+_Static_assert(GUARD_NODE_WORDS * 8 * sizeof(unsigned long) == HOST_NODE_LIMIT, "a node mask");
+
 #ifndef __WCLONE
 #define __WCLONE 0x80000000
 #endif
 
-#define WORD_BITS (8 * sizeof(unsigned long))
 #define STACK_SIZE (64 * 1024)
 #define STACK_GAP 4096 /* PROT_NONE below the stack */
 /* How long a healthy guard may take to answer: it opens files, and waits a
@@ -131,6 +132,7 @@ unmap:
 static const char *const file_names[GUARD_FILES] = {
 	[GUARD_NR] = "nr_hugepages",
 	[GUARD_SURPLUS] = "surplus_hugepages",
+	[GUARD_FREE] = "free_hugepages",
 	[GUARD_ALL_NR] = "nr_hugepages",
 	[GUARD_ALL_SURPLUS] = "surplus_hugepages",
 	[GUARD_POLICY] = "nr_hugepages_mempolicy",
@@ -171,8 +173,7 @@ static int guarded_pool(struct hugetlb_guard *g, uint64_t size, int node, struct
 			contig_hugetlb_file(pool->paths[i], sizeof(pool->paths[i]), size,
 					    all ? HUGETLB_ALL_NODES : node, file_names[i]);
 	}
-	if (node >= 0 && node < HOST_NODE_LIMIT)
-		pool->nodes[(size_t)node / WORD_BITS] |= 1UL << (size_t)node % WORD_BITS;
+	contig_node_mask(node, pool->nodes);
 	err = ask_guard(g, GUARD_OPEN, g->n_pools);
 	if (err) {
 		if (err == -EROFS)

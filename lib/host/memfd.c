@@ -60,38 +60,54 @@ int contig_memfd_make(uint64_t size)
 	return fd;
 }
 
-int contig_memfd_keep(int fd, struct memfd *out)
+int contig_memfd_adopt(int fd, struct memfd *out)
 {
 	struct stat st;
 
 	fd = above_standard(fd);
 	if (fd < 0) {
-		contig_reason_set("memory file of a shareable pool: %s; raise RLIMIT_NOFILE (ulimit -n)",
+		contig_reason_set("memory file: %s; raise RLIMIT_NOFILE (ulimit -n)",
 				  strerror(-fd));
 		return fd;
 	}
-	/* 0777 as it is made: any user with a descriptor, read-only or not,
-	 * could open it anew for writing. */
-	if (fchmod(fd, 0400) < 0)
-		return keep_failed(fd, "fchmod");
-	if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
-		return keep_failed(fd, "F_ADD_SEALS");
 	if (fstat(fd, &st) < 0)
 		return keep_failed(fd, "fstat");
 	*out = (struct memfd){fd, st.st_dev, st.st_ino, (uint64_t)st.st_size};
 	return 0;
 }
 
+int contig_memfd_keep(int fd, struct memfd *out)
+{
+	struct memfd file;
+	int err = contig_memfd_adopt(fd, &file);
+
+	if (err)
+		return err;
+	/* 0777 as it is made: any user with a descriptor, read-only or not,
+	 * could open it anew for writing. */
+	if (fchmod(file.fd, 0400) < 0)
+		return keep_failed(file.fd, "fchmod");
+	if (fcntl(file.fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW) < 0)
+		return keep_failed(file.fd, "F_ADD_SEALS");
+	*out = file;
+	return 0;
+}
+
+static int check(const struct memfd *file, struct stat *st)
+{
+	if (file->fd >= 0 && !fstat(file->fd, st) && st->st_dev == file->dev &&
+	    st->st_ino == file->ino)
+		return 0;
+	contig_reason_set("descriptor %d, of a pool's memory, is no longer the library's: this program closed it (closefrom, close_range?)",
+			  file->fd);
+	return -EBADF;
+}
+
 int contig_memfd_check(const struct memfd *file)
 {
 	struct stat st;
 
-	if (file->fd >= 0 && !fstat(file->fd, &st) && st.st_dev == file->dev &&
-	    st.st_ino == file->ino)
-		return 0;
-	contig_reason_set("descriptor %d, of a shareable pool's memory, is no longer the library's: this program closed it (closefrom, close_range?)",
-			  file->fd);
-	return -EBADF;
+	return check(file, &st);
 }
 
 int contig_memfd_seal(const struct memfd *file, enum memfd_seals seals)
@@ -133,14 +149,10 @@ int contig_memfd_open(const struct memfd *file, bool writable)
 
 int contig_memfd_whole(const struct memfd *file)
 {
-	int err = contig_memfd_check(file);
 	struct stat st;
+	int err = check(file, &st);
 
-	if (err)
-		return err;
-	if (fstat(file->fd, &st) < 0)
-		return -errno;
-	return (uint64_t)st.st_blocks * 512 >= file->size;
+	return err ? err : (uint64_t)st.st_blocks * 512 >= file->size;
 }
 
 void contig_memfd_close(struct memfd *file)

@@ -28,6 +28,9 @@ int contig_memfd_make(uint64_t size);
  */
 int contig_memfd_keep(int fd, struct memfd *out);
 
+/* The same for a file of whatever mode and seals, which it keeps. */
+int contig_memfd_adopt(int fd, struct memfd *out);
+
 /* Whether the number still is this file: 0, or -EBADF with a reason. */
 int contig_memfd_check(const struct memfd *file);
 

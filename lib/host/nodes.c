@@ -19,6 +19,15 @@ int contig_node_at(const void *va)
 	return node;
 }
 
+int contig_node_mask(int node, unsigned long *nodes)
+{
+	if (node < 0 || node >= HOST_NODE_LIMIT)
+		return -EINVAL;
+	memset(nodes, 0, HOST_NODE_LIMIT / 8);
+	nodes[(size_t)node / WORD_BITS] = 1UL << (size_t)node % WORD_BITS;
+	return 0;
+}
+
 int contig_node_policy_save(struct node_policy *out)
 {
 	memset(out, 0, sizeof(*out));
@@ -27,11 +36,11 @@ int contig_node_policy_save(struct node_policy *out)
 
 int contig_node_policy_bind(int node)
 {
-	struct node_policy one = {0};
+	struct node_policy one;
+	int err = contig_node_mask(node, one.nodes);
 
-	if (node < 0 || node >= HOST_NODE_LIMIT)
-		return -EINVAL;
-	one.nodes[(size_t)node / WORD_BITS] |= 1UL << (size_t)node % WORD_BITS;
+	if (err)
+		return err;
 	return set_mempolicy(MPOL_BIND, one.nodes, MASK_BITS) < 0 ? -errno : 0;
 }
 

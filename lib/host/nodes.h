@@ -17,6 +17,10 @@ struct node_policy {
 	unsigned long nodes[HOST_NODE_LIMIT / (8 * sizeof(unsigned long))];
 };
 
+/* The mask that has this node alone, as the kernel takes masks; -EINVAL: no
+ * node has that number. */
+int contig_node_mask(int node, unsigned long *nodes);
+
 int contig_node_policy_save(struct node_policy *out); /* 0/-errno */
 /* What this thread touches from now on comes from node.  0/-errno. */
 int contig_node_policy_bind(int node);

@@ -249,7 +249,6 @@ static int resolve_one(struct superpage_batch *batch, size_t i, int pagemap)
 	return 0;
 }
 
-/* With drop, pages that are none are given back; else they are an error. */
 /*
  * Not even presence can be read.  A hugetlb page is a superpage by
  * construction, a collapsed one by the word of MADV_COLLAPSE.
@@ -261,6 +260,7 @@ static int hide_all(struct superpage_batch *batch)
 	return 0;
 }
 
+/* With drop, pages that are none are given back; else they are an error. */
 static int resolve(struct superpage_batch *batch, bool drop)
 {
 	int pagemap = contig_pagemap_open(0), result = 0;

@@ -5,6 +5,7 @@
 
 #include "base/page.h"
 #include "base/reason.h"
+#include "host/bare.h"
 #include "host/pagemap.h"
 
 #include <errno.h>
@@ -19,14 +20,6 @@
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
-
-/* The bare reservation again. */
-static int reserve(void *va, size_t len)
-{
-	return mmap(va, len, PROT_NONE,
-		    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1,
-		    0) == MAP_FAILED ? -errno : 0;
-}
 
 /* Pages from i on that are neighbours in the file, at most count. */
 static size_t run_length(const struct superpage *pages, size_t count)
@@ -105,7 +98,7 @@ int contig_superpage_map(struct superpage_batch *batch, size_t first,
 			  err == -ENOMEM ? "too many mappings; raise vm.max_map_count" :
 					   strerror(-err));
 	/* Also frees private pages that had been moved. */
-	reserve(va, count * size);
+	bare_again(va, count * size);
 	for (size_t i = 0; i < count; i++)
 		pages[i].mapped = false;
 	return err;
@@ -132,7 +125,7 @@ int contig_superpage_release(void *va, uint64_t page_size, size_t count,
 		err = contig_superpage_advise(va, len, MADV_REMOVE);
 	}
 	if (!err)
-		err = reserve(va, len);
+		err = bare_again(va, len);
 	if (err)
 		contig_reason_set("releasing %zu superpages: %s", count,
 				  err == -ENOMEM ? "too many mappings; raise vm.max_map_count" :

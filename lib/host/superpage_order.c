@@ -129,9 +129,10 @@ static size_t node_runs(const struct superpage_batch *batch, struct node_run *ru
 	return n;
 }
 
-/* A single thread, or the pages come in no order at all. */
+/* A single thread, or the pages come in no order at all; policy: the thread's
+ * own. */
 static size_t touch_runs(struct superpage_batch *batch, const struct node_run *runs, size_t n,
-			 int *error)
+			 const struct node_policy *policy, int *error)
 {
 	struct superpage_request request = batch->request;
 	size_t came = 0, first = 0;
@@ -141,8 +142,10 @@ static size_t touch_runs(struct superpage_batch *batch, const struct node_run *r
 	for (size_t i = 0; i < n; first += runs[i++].n) {
 		int err;
 
-		if (runs[i].node >= 0)
-			contig_node_policy_bind(runs[i].node);
+		/* The node was taken from us: better from any than from that of
+		 * the run before, or not at all. */
+		if (runs[i].node >= 0 && contig_node_policy_bind(runs[i].node) < 0)
+			contig_node_policy_restore(policy);
 		came += contig_superpage_touch(&request, batch->pages + first, runs[i].n, &err);
 		if (err && !*error)
 			*error = err;
@@ -186,7 +189,7 @@ int contig_superpage_reorder(struct superpage_batch *batch)
 	for (size_t i = batch->n; i-- > 0;)
 		put_back(batch, i);
 	contig_superpage_sort_index(batch);
-	came = touch_runs(batch, runs, n_runs, &err);
+	came = touch_runs(batch, runs, n_runs, &policy, &err);
 	if (bound)
 		contig_node_policy_restore(&policy);
 	if (came < batch->n) {

@@ -5,6 +5,8 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "base/size.h"
+#include "host/bare.h"
+#include "host/nodes.h"
 #include "host/topology.h"
 
 #include <errno.h>
@@ -20,8 +22,6 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 #define HUGE_SHIFT 26 /* MAP_HUGE_SHIFT and MFD_HUGE_SHIFT */
-
-#define NODE_WORDS (HOST_NODES_MAX / (8 * sizeof(unsigned long)))
 
 int contig_superpage_array(struct superpage_batch *batch, size_t n)
 {
@@ -64,12 +64,10 @@ static int open_memfd(const struct superpage_request *request)
 static void *map_aligned(size_t len, int flags, int fd)
 {
 	size_t span = len + SUPERPAGE_SIZE;
-	char *p = mmap(NULL, span, PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	char *start;
+	char *p = bare_reserve(span), *start;
 
-	if (p == MAP_FAILED)
-		return p;
+	if (!p)
+		return MAP_FAILED;
 	start = (char *)align_up((uintptr_t)p, SUPERPAGE_SIZE);
 	if (mmap(start, len, PROT_NONE, flags | MAP_FIXED, fd, 0) == MAP_FAILED) {
 		int saved = errno;
@@ -130,24 +128,23 @@ static bool is_only_node(int node)
 
 static int bind_node(struct superpage_batch *batch)
 {
-	unsigned long nodes[NODE_WORDS] = {0};
-	unsigned int node;
-	int err;
+	unsigned long nodes[HOST_NODE_LIMIT / (8 * sizeof(unsigned long))];
+	int node = batch->request.node, err;
 
-	if (batch->request.node < 0)
+	if (node < 0)
 		return 0;
-	node = (unsigned int)batch->request.node;
-	nodes[node / (8 * sizeof(*nodes))] |= 1UL << node % (8 * sizeof(*nodes));
+	err = contig_node_mask(node, nodes);
 	/* The kernel wants the number of bits plus one. */
-	if (!syscall(SYS_mbind, batch->staging, batch->staging_len, MPOL_BIND,
-		     nodes, HOST_NODES_MAX + 1, 0))
+	if (!err && syscall(SYS_mbind, batch->staging, batch->staging_len, MPOL_BIND, nodes,
+			    HOST_NODE_LIMIT + 1, 0))
+		err = -errno;
+	if (!err)
 		return 0;
-	err = -errno;
 	/* Containers forbid mbind, small kernels lack it: nothing is lost where
 	 * there is nothing to choose. */
-	if ((err == -EPERM || err == -ENOSYS) && is_only_node((int)node))
+	if ((err == -EPERM || err == -ENOSYS) && is_only_node(node))
 		return 0;
-	contig_reason_set("node %u: mbind: %s; %s", node, strerror(-err),
+	contig_reason_set("node %d: mbind: %s; %s", node, strerror(-err),
 			  err == -EPERM ?
 				  "forbidden here (seccomp): allow mbind or ask for no node" :
 				  "not a node with memory that this process may use");

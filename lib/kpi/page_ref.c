@@ -6,6 +6,8 @@
 #include "phys/fork.h"
 #include "phys/page.h"
 
+#include <errno.h>
+
 static struct lock first_lock = LOCK_INITIALIZER(LOCK_LEAF);
 
 /* Another thread of the parent may have held it. */
@@ -14,27 +16,26 @@ static void fork_child(void)
 	contig_lock_init(&first_lock, LOCK_LEAF);
 }
 
-static void nothing(void)
-{
-}
-
 __attribute__((constructor)) static void add_hook(void)
 {
-	static struct fork_hook hook = {nothing, nothing, fork_child, NULL};
+	static struct fork_hook hook = {NULL, NULL, fork_child, NULL};
 
 	contig_fork_hook_add(&hook);
 }
 
-static bool ref_add(struct vm_page *page)
+/* 0, -EINVAL: nobody has it, or -ENOMEM: that count is full. */
+static int ref_add(struct vm_page *page, uint32_t mappings)
 {
 	uint32_t refs = page_refs(page);
 
 	do {
-		if (!refs || (refs & REF_MAPPINGS) == REF_MAPPINGS)
-			return false;
+		if (!refs)
+			return -EINVAL;
+		if ((refs & mappings) == mappings)
+			return -ENOMEM;
 	} while (!__atomic_compare_exchange_n(&page->ref_count, &refs, refs + REF_MAPPING, true,
 					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
-	return true;
+	return 0;
 }
 
 /* true: it was the last. */
@@ -63,25 +64,27 @@ static void block_count(struct vm_page *head)
 	contig_unlock(&first_lock);
 }
 
-static bool block_ref(struct vm_page *head)
-{
-	block_count(head);
-	return ref_add(head);
-}
-
 static bool ours(const struct vm_page *page)
 {
 	return page->generation == contig_fork_generation;
 }
 
-bool contig_page_map_ref(struct vm_page *page)
+static int block_ref(struct vm_page *head)
+{
+	if (!ours(head))
+		return -EINVAL;
+	block_count(head);
+	return ref_add(head, REF_BLOCK_MAPPINGS);
+}
+
+int contig_page_map_ref(struct vm_page *page)
 {
 	struct vm_page *head;
 
 	if (page_state(page) == VM_PAGE_SINGLE)
-		return ours(page) && ref_add(page);
+		return ours(page) ? ref_add(page, REF_MAPPINGS) : -EINVAL;
 	head = contig_block_of_frame(page_frame(page));
-	return head && ours(head) && block_ref(head);
+	return head ? block_ref(head) : -EINVAL;
 }
 
 void contig_page_map_unref(struct vm_page *page)
@@ -98,95 +101,74 @@ void contig_page_map_unref(struct vm_page *page)
 		contig_block_release(head);
 }
 
-/*
- * The superpage's blocks and, as one, its pages by themselves.  Nothing of
- * these changes its kind while it is referenced, so going through it again
- * finds the same.
- */
-static uint64_t super_each(uint64_t start, bool (*block)(struct vm_page *), bool *singles)
-{
-	uint64_t end = start + SUPERPAGE_FRAMES;
+/* What a superpage is made of: blocks, each of which is done something to, and
+ * pages by themselves, which are counted. */
+struct walk {
+	int (*block)(struct vm_page *head); /* 0, or -errno: stop */
+	unsigned int singles;
+	int err;
+};
 
-	*singles = false;
+/*
+ * [start, end) of a superpage.  Nothing of these changes its kind while it is
+ * referenced, so going through it again finds the same.  Returns where it
+ * stopped.
+ */
+static uint64_t walk(struct walk *w, uint64_t start, uint64_t end)
+{
 	for (uint64_t frame = start; frame < end;) {
 		struct vm_page *page = frame_page(frame);
 		enum vm_page_state state = page_state(page);
+		uint64_t next;
 
 		if (state == VM_PAGE_SINGLE || state == VM_PAGE_HELD) {
-			*singles = true;
+			w->singles++;
 			frame++;
 			continue;
 		}
 		page = contig_block_of_frame(frame);
-		if (!page || !ours(page))
+		if (!page) {
+			w->err = -EINVAL;
 			return frame;
-		frame = page_frame(page) + page_npages(page);
-		if (!block(page))
-			return page_frame(page) < start ? start : page_frame(page);
+		}
+		/* First look: what is let go of may be free. */
+		next = page_frame(page) + page_npages(page);
+		w->err = w->block(page);
+		if (w->err)
+			return frame;
+		frame = next;
 	}
 	return end;
 }
 
-static bool block_unref(struct vm_page *head)
+static int block_unref(struct vm_page *head)
 {
 	if (ref_sub(head))
 		contig_block_release(head);
-	return true;
+	return 0;
 }
 
-/* Drop what was taken in [start, end). */
-static void super_undo(uint64_t start, uint64_t end)
-{
-	for (uint64_t frame = start; frame < end;) {
-		struct vm_page *page = frame_page(frame);
-		enum vm_page_state state = page_state(page);
-
-		if (state == VM_PAGE_SINGLE || state == VM_PAGE_HELD) {
-			frame++;
-			continue;
-		}
-		page = contig_block_of_frame(frame);
-		frame = page_frame(page) + page_npages(page);
-		block_unref(page);
-	}
-}
-
-bool contig_page_map_ref_super(struct vm_page *page)
+int contig_page_map_ref_super(struct vm_page *page)
 {
 	uint64_t start = page_frame(page), done;
-	bool singles;
+	struct walk take = {.block = block_ref}, undo = {.block = block_unref};
 
 	if (start % SUPERPAGE_FRAMES || !contig_physmap_segment(start << FRAME_SHIFT))
-		return false;
-	done = super_each(start, block_ref, &singles);
-	if (done < start + SUPERPAGE_FRAMES || (singles && !contig_page_super_ref(start))) {
-		super_undo(start, done);
-		return false;
-	}
-	return true;
+		return -EINVAL;
+	done = walk(&take, start, start + SUPERPAGE_FRAMES);
+	if (!take.err && take.singles && !contig_page_super_ref(start, take.singles))
+		take.err = -EINVAL;
+	if (take.err)
+		walk(&undo, start, done);
+	return take.err;
 }
 
 void contig_page_map_unref_super(struct vm_page *page)
 {
-	uint64_t start = page_frame(page), end = start + SUPERPAGE_FRAMES;
-	bool singles = false;
+	struct walk drop = {.block = block_unref};
+	uint64_t start = page_frame(page);
 
-	/* First look, then let go: what is let go of may be free. */
-	for (uint64_t frame = start; frame < end;) {
-		struct vm_page *at = frame_page(frame);
-		enum vm_page_state state = page_state(at);
-
-		if (state == VM_PAGE_SINGLE || state == VM_PAGE_HELD) {
-			singles = true;
-			frame++;
-			continue;
-		}
-		at = contig_block_of_frame(frame);
-		if (!at)
-			break;
-		frame = page_frame(at) + page_npages(at);
-		block_unref(at);
-	}
-	if (singles)
+	walk(&drop, start, start + SUPERPAGE_FRAMES);
+	if (drop.singles)
 		contig_page_super_unref(start);
 }

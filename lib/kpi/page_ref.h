@@ -10,19 +10,17 @@
 
 #include "phys/memmap.h"
 
-#include <stdbool.h>
-
-/* One mapping more of a page in use, alone or in a block.  false: the page is
- * free, or being freed, or has too many, or is a forked parent's.  Lock-free
- * but for a block's first. */
-bool contig_page_map_ref(struct vm_page *page);
+/* One mapping more of a page in use, alone or in a block.  0; -EINVAL: the page
+ * is free, or being freed, or is a forked parent's; -ENOMEM: no more can be
+ * counted.  Lock-free but for a block's first. */
+int contig_page_map_ref(struct vm_page *page);
 /* One less; may free the page (and with it its block). */
 void contig_page_map_unref(struct vm_page *page);
 /* The same for the 512 pages of a superpage at once (page: its first). */
-bool contig_page_map_ref_super(struct vm_page *page);
+int contig_page_map_ref_super(struct vm_page *page);
 void contig_page_map_unref_super(struct vm_page *page);
 
-static inline bool page_map_ref(struct vm_page *page)
+static inline int page_map_ref(struct vm_page *page)
 {
 	return contig_page_map_ref(page);
 }
@@ -32,7 +30,7 @@ static inline void page_map_unref(struct vm_page *page)
 	contig_page_map_unref(page);
 }
 
-static inline bool page_map_ref_super(struct vm_page *page)
+static inline int page_map_ref_super(struct vm_page *page)
 {
 	return contig_page_map_ref_super(page);
 }

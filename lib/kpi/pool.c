@@ -13,6 +13,7 @@
 #include "base/reason.h"
 #include "phys/magazine.h"
 #include "phys/pool.h"
+#include "phys/pool_record.h"
 #include "phys/reclaim.h"
 #include "phys/settings.h"
 #include "phys/start.h"
@@ -79,6 +80,7 @@ contig_pool_t *contig_pool_create(const struct contig_pool_attr *attr)
 	pool->limit = attr->limit;
 	pool->node = attr->node < 0 ? -1 : contig_machine_node_index(attr->node);
 	contig_pool_list_add(pool);
+	contig_pool_record(pool);
 	contig_debug(POOL, "pool %s made", pool->name);
 	return pool;
 }

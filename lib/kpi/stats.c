@@ -11,6 +11,7 @@
 #include "phys/memmap.h"
 #include "phys/physmap.h"
 #include "phys/pool.h"
+#include "phys/pool_record.h"
 #include "phys/settings.h"
 #include "phys/start.h"
 #include "phys/usage.h"
@@ -18,57 +19,26 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-static void add_segment(const struct segment *s, struct contig_stats *out)
-{
-	uint64_t bytes = s->n * s->page_size;
-
-	switch (contig_segment_wiring(s)) {
-	case CONTIG_WIRING_PINNED:
-		out->pinned += bytes;
-		break;
-	case CONTIG_WIRING_RESIDENT:
-		out->resident += bytes;
-		break;
-	default:
-		out->unwired += bytes;
-	}
-	switch (s->source) {
-	case CONTIG_SOURCE_1G:
-		out->superpages_1g += s->n;
-		break;
-	case CONTIG_SOURCE_THP:
-		out->superpages_thp += s->n;
-		break;
-	default:
-		out->superpages_2m += s->n;
-	}
-}
-
 static int add_pool(struct contig_pool *pool, void *arg)
 {
 	struct contig_stats *out = arg;
+	struct board_pool now;
 
 	contig_lock(&pool->lock);
-	out->held += pool->held;
-	out->allocated += pool->live_frames << FRAME_SHIFT;
-	out->free += pool->free_frames << FRAME_SHIFT;
-	for (int node = 0; node < HOST_NODES_MAX; node++) {
-		uint64_t longest;
-
-		if (!pool->free[node])
-			continue;
-		longest = contig_extent_longest(pool->free[node]) << FRAME_SHIFT;
-		if (longest > out->largest_free)
-			out->largest_free = longest;
-		out->metadata += contig_extent_metadata(pool->free[node]);
-	}
-	for (const struct segment *s = pool->segments; s; s = s->next) {
-		if (s->inherited)
-			continue;
-		add_segment(s, out);
-		out->metadata += sizeof(*s);
-	}
+	contig_pool_describe(pool, &now);
+	out->metadata += contig_pool_metadata(pool);
 	contig_unlock(&pool->lock);
+	out->held += now.held;
+	out->allocated += now.live;
+	out->free += now.free;
+	if (now.longest > out->largest_free)
+		out->largest_free = now.longest;
+	out->pinned += now.pinned;
+	out->resident += now.resident;
+	out->unwired += now.unwired;
+	out->superpages_2m += now.superpages_2m;
+	out->superpages_1g += now.superpages_1g;
+	out->superpages_thp += now.superpages_thp;
 	return 0;
 }
 
@@ -86,6 +56,7 @@ void contig_stats_get(struct contig_stats *out)
 	}
 	stats.level = contig_level();
 	if (contig_is_started()) {
+		contig_records_update();
 		contig_magazines_fold();
 		contig_usage_sum(&total);
 		stats.requests = total.allocs;

@@ -152,6 +152,8 @@ int contig_vma_enter(struct vma *vma, const char *call)
 	}
 	if (err)
 		contig_unlock(&vma->lock);
+	else
+		vma_begin(vma);
 	return err;
 }
 
@@ -176,8 +178,10 @@ int contig_vma_each(bool (*may)(const struct vma *vma, const void *arg),
 		vma->walkers++;
 		contig_unlock(&contig_vmas_lock);
 		contig_lock(&vma->lock);
-		if (vma->live && !vma->dead)
+		if (vma->live && !vma->dead) {
+			vma_begin(vma);
 			err = fn(vma, arg);
+		}
 		contig_unlock(&vma->lock);
 		contig_lock(&contig_vmas_lock);
 		vma->walkers--;
@@ -253,6 +257,7 @@ void vma_destroy(struct vm_area_struct *area)
 	/* Listed and locked until nothing is mapped any more: who destroys a pool
 	 * meanwhile waits for us, and finds none of its pages here. */
 	vma->live = false;
+	vma_begin(vma);
 	vma->ops->destroy(vma);
 	contig_vma_forget(vma, vma->area.vm_start, vma->area.vm_end - vma->area.vm_start);
 	contig_radix_destroy(&vma->shadow);

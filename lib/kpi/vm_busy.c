@@ -79,25 +79,25 @@ bool vm_page_trysbusy(vm_page_t m)
 	return is_page(m, "vm_page_trysbusy") && try_shared(m);
 }
 
-static void busy_blocking(struct vm_page *m, bool shared)
+/* The caller keeps the page from being freed; who doesn't is told as far as
+ * that can be seen.  A free page's busy lock is no such thing. */
+static void busy_blocking(struct vm_page *m, bool shared, const char *call)
 {
 	uint32_t value;
 
-	while (!(shared ? try_shared(m) : try_exclusive(m)))
+	while (is_page(m, call) && !(shared ? try_shared(m) : try_exclusive(m)))
 		if (contig_busy_announce(m, shared, &value))
 			contig_busy_sleep(m, value);
 }
 
 void vm_page_xbusy(vm_page_t m)
 {
-	if (is_page(m, "vm_page_xbusy"))
-		busy_blocking(m, false);
+	busy_blocking(m, false, "vm_page_xbusy");
 }
 
 void vm_page_sbusy(vm_page_t m)
 {
-	if (is_page(m, "vm_page_sbusy"))
-		busy_blocking(m, true);
+	busy_blocking(m, true, "vm_page_sbusy");
 }
 
 void vm_page_xunbusy(vm_page_t m)

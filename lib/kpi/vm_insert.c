@@ -121,7 +121,12 @@ static int enlist(struct plan *plan, uint64_t i, struct backing *backing)
 	}
 	if (super && page_frame(page) & (SUPERPAGE_FRAMES - 1))
 		return refuse(plan, i, "not the first page of a superpage");
-	if (super ? !page_map_ref_super(page) : !page_map_ref(page))
+	err = super ? page_map_ref_super(page) : page_map_ref(page);
+	if (err == -ENOMEM) {
+		refuse(plan, i, "it is mapped as often as can be counted already: 262143 times a page, 2147483647 a block of contigmalloc()");
+		return err;
+	}
+	if (err)
 		return refuse(plan, i, super ? "less than a superpage is in use there"
 					     : "the page is free");
 	err = check_page(plan, i, page, backing);
@@ -407,8 +412,9 @@ int contig_vma_zap(struct vma *vma, uint64_t first, uint64_t count)
 	size_t done;
 	int err;
 
-	if (vma->exported)
-		vma->exported->zap(vma, first, count);
+	err = vma->exported ? vma->exported->zap(vma, first, count) : 0;
+	if (err)
+		return err;
 	if (!contig_radix_next(&vma->shadow, &from) || from > last ||
 	    !contig_radix_prev(&vma->shadow, &last))
 		return 0;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vm_page_alloc() and its family.  Far from the watermarks a page comes from
- * the thread's cache; near them every free page is counted: all caches are
- * emptied into the pool, whose lock then covers both test and taking.
+ * the thread's cache; near them every free page is counted: all caches of the
+ * pool are emptied into it, and its lock then covers both test and taking.
  */
 #include "kpi/vm_page.h"
 
@@ -16,6 +16,7 @@
 #include "kpi/vm_watermark.h"
 #include "phys/block.h"
 #include "phys/counters.h"
+#include "phys/pool_magazine.h"
 #include "phys/reclaim.h"
 #include "phys/start.h"
 
@@ -42,22 +43,30 @@ static inline uint32_t refs_of(int req)
 	return req & VM_ALLOC_WIRED ? REF_OWNER | REF_WIRING : REF_OWNER;
 }
 
+static inline uint64_t take_cached(struct thread_cache *cache, const struct contig_pool *pool,
+				   const struct extent_request *run, uint16_t label)
+{
+	return __builtin_expect(pool == &contig_default_pool, 1)
+		       ? magazine_get(cache, run, label)
+		       : pool_magazine_get(cache, pool, run, label);
+}
+
 /* Any page, and many are free: as contigmalloc() takes it. */
 static uint64_t take_far(const struct page_request *request, const struct frame_request *frames,
 			 uint16_t label)
 {
-	struct block_request block = {.pool = request->pool, .frames = *frames, .label = label};
+	struct block_request block = {
+		.pool = request->pool, .frames = *frames, .page = true, .label = label};
 	struct thread_cache *cache;
 	uint64_t frame;
 
 	if (request->npages != 1 || request->domain >= 0 ||
-	    request->pool != &contig_default_pool ||
 	    pool_free_seen(request->pool) < pool_free_reserved(request->pool) + FAR)
 		return EXTENT_NONE;
 	cache = contig_thread_cache_make();
 	if (!cache || !contig_usage_room(cache, label))
 		return EXTENT_NONE;
-	frame = magazine_get(cache, &frames->run, label);
+	frame = take_cached(cache, request->pool, &frames->run, label);
 	if (frame != EXTENT_NONE)
 		return frame;
 	block.frames.use_reserve = false;
@@ -76,8 +85,7 @@ static uint64_t take_near(const struct page_request *request, struct frame_reque
 	uint64_t first;
 	bool zero;
 
-	if (pool == &contig_default_pool)
-		contig_magazines_drain();
+	contig_magazines_drain_pool(pool);
 	frames->floor = class_floor(pool, class);
 	first = contig_pool_take(pool, frames, true, &zero);
 	if (first == EXTENT_NONE)
@@ -183,13 +191,14 @@ static bool insert_pages(const struct page_request *request, uint64_t first)
 	return true;
 }
 
-static vm_page_t no_memory(const struct page_request *request)
+static vm_page_t no_memory(const struct page_request *request, const struct frame_request *frames)
 {
 	struct contig_pool *pool = request->pool;
 	char why[1200];
 
 	if (contig_reclaim_blinded())
 		return contig_fail(&request->call, EPERM, BLINDED);
+	contig_wait_note(pool, frames, request->call.flags & VM_ALLOC_CLASS_MASK);
 	snprintf(why, sizeof(why),
 		 "%llu pages free of pool %s, of which %llu are not for this class%s%s; vm_wait() makes more",
 		 (unsigned long long)contig_pool_free_pages(pool), pool->name,
@@ -230,11 +239,11 @@ static vm_page_t allocate(struct page_request *request)
 		if (first != EXTENT_NONE)
 			break;
 		if (!(req & (VM_ALLOC_WAITOK | VM_ALLOC_WAITFAIL)) || contig_reclaim_blinded())
-			return no_memory(request);
+			return no_memory(request, &frames);
 		slept = true;
 		wait_for_room(request, &frames);
 		if (req & VM_ALLOC_WAITFAIL)
-			return no_memory(request);
+			return no_memory(request, &frames);
 		room = request->object ? look_at_object(request, true) : ROOM;
 		if (room == ROOM_TAKEN)
 			return contig_fail(&request->call, EAGAIN,
@@ -242,6 +251,7 @@ static vm_page_t allocate(struct page_request *request)
 		if (room != ROOM)
 			return NULL;
 	}
+	contig_wait_forget();
 	begin_pages(request, first);
 	if (request->object && !insert_pages(request, first))
 		return contig_fail(&request->call, ENOMEM, "no memory for the object's index");
@@ -278,7 +288,7 @@ static vm_page_t allocate_object(const char *name, vm_object_t object, vm_pindex
 	 VM_ALLOC_NOCREAT | (int)VM_ALLOC_COUNT(VM_ALLOC_COUNT_MAX))
 
 /* A page from this thread's cache, when nothing about the call is special. */
-static inline struct vm_page *take_fast(int req)
+static inline struct vm_page *take_fast(const struct contig_pool *pool, int req)
 {
 	struct thread_cache *cache = contig_thread_cache;
 	struct extent_request run = {1, 0, UINT64_MAX, 1, 0};
@@ -289,12 +299,14 @@ static inline struct vm_page *take_fast(int req)
 
 	if (__builtin_expect(!cache || !label || req & ~FAST_FLAGS || !class ||
 				     class & (class - 1) || waits & (waits - 1) ||
-				     pool_free_seen(&contig_default_pool) <
-					     pool_free_reserved(&contig_default_pool) + 1,
+				     pool_free_seen(pool) < pool_free_reserved(pool) + 1,
 			     0))
 		return NULL;
-	frame = magazine_get(cache, &run, (uint16_t)label);
-	return frame == EXTENT_NONE ? NULL : frame_page(frame);
+	frame = take_cached(cache, pool, &run, (uint16_t)label);
+	if (__builtin_expect(frame == EXTENT_NONE, 0))
+		return NULL;
+	contig_wait_forget();
+	return frame_page(frame);
 }
 
 vm_page_t vm_page_alloc(vm_object_t object, vm_pindex_t pindex, int req)
@@ -303,11 +315,10 @@ vm_page_t vm_page_alloc(vm_object_t object, vm_pindex_t pindex, int req)
 	int err;
 
 	if (__builtin_expect(!object || req & VM_ALLOC_NOOBJ || !object_wowned(object) ||
-				     pindex >= object->size ||
-				     object->pool != &contig_default_pool,
+				     pindex >= object->size,
 			     0))
 		return allocate_object("vm_page_alloc", object, pindex, -1, req);
-	m = take_fast(req);
+	m = take_fast(object->pool, req);
 	if (__builtin_expect(!m, 0))
 		return allocate_object("vm_page_alloc", object, pindex, -1, req);
 	page_begin(m, req & VM_ALLOC_NOBUSY ? 0 : BUSY_EXCLUSIVE, refs_of(req),
@@ -388,15 +399,21 @@ static vm_page_t allocate_noobj(const char *name, contig_pool_t *pool, int domai
 	return allocate(&request);
 }
 
+static inline struct vm_page *take_fast_noobj(const struct contig_pool *pool, int req)
+{
+	struct vm_page *m = req & (VM_ALLOC_ZERO | VM_ALLOC_NOOBJ) ? NULL : take_fast(pool, req);
+
+	if (__builtin_expect(m != NULL, 1))
+		page_begin(m, 0, refs_of(req), m->flags & VM_PAGE_COMMON);
+	return m;
+}
+
 vm_page_t vm_page_alloc_noobj(int req)
 {
-	struct vm_page *m = req & (VM_ALLOC_ZERO | VM_ALLOC_NOOBJ) ? NULL : take_fast(req);
+	struct vm_page *m = take_fast_noobj(&contig_default_pool, req);
 
-	if (__builtin_expect(!m, 0))
-		return allocate_noobj("vm_page_alloc_noobj", NULL, -1, req, 1, 0, ~(vm_paddr_t)0, 0,
-				      0);
-	page_begin(m, 0, refs_of(req), m->flags & VM_PAGE_COMMON);
-	return m;
+	return m ? m
+		 : allocate_noobj("vm_page_alloc_noobj", NULL, -1, req, 1, 0, ~(vm_paddr_t)0, 0, 0);
 }
 
 vm_page_t vm_page_alloc_noobj_domain(int domain, int req)
@@ -429,6 +446,12 @@ vm_page_t contig_pool_page_alloc(contig_pool_t *pool, int req, unsigned long npa
 				 vm_paddr_t low, vm_paddr_t high, unsigned long alignment,
 				 vm_paddr_t boundary)
 {
+	struct vm_page *m = NULL;
+
+	if (npages == 1 && !low && high == ~(vm_paddr_t)0 && !alignment && !boundary)
+		m = take_fast_noobj(pool ? pool : &contig_default_pool, req);
+	if (m)
+		return m;
 	return allocate_noobj("contig_pool_page_alloc", pool, -1, req, npages, low, high, alignment,
 			      boundary);
 }

@@ -20,6 +20,19 @@ struct page_request {
 	bool idle;   /* not busied, whatever the flags say */
 };
 
+/*
+ * What this thread was refused for want of pages last, for vm_wait(): there is
+ * no use in any page when one of a certain node, or a run, is what lacks.
+ * Forgotten with the next page that it gets.
+ */
+void contig_wait_note(struct contig_pool *pool, const struct frame_request *frames, int class);
+extern __thread bool contig_wait_noted __attribute__((tls_model("initial-exec")));
+
+static inline void contig_wait_forget(void)
+{
+	contig_wait_noted = false;
+}
+
 /* What the kernel panics on, but for the object: panics, and false. */
 bool contig_page_request_sane(const struct page_request *request);
 /* Starts the library and fills in the pool and the frames wanted.  0, or -1

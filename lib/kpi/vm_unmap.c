@@ -7,6 +7,7 @@
 #include "kpi/vma.h"
 
 #include "base/cancel.h"
+#include "base/log.h"
 #include "base/page.h"
 #include "base/reason.h"
 #include "phys/physmap.h"
@@ -111,15 +112,44 @@ int unmap_mapping_range(vm_object_t object, uint64_t start, uint64_t len, int ev
 	return contig_vma_each(may_have, unmap_wanted, &wanted);
 }
 
-static bool may_know(const struct vma *vma, const void *pool)
+static bool may_know(const struct vma *vma, const void *wanted)
 {
-	(void)pool;
-	return vma->ops->forget_pool;
+	return vma->ops->forget_pool || may_have(vma, wanted);
 }
 
-static int forget_pool(struct vma *vma, const void *pool)
+/*
+ * What could not be unmapped (at vm.max_map_count, when the kernel had merged
+ * it with what must stay) stays in memory for as long as it is mapped: nothing
+ * is punched out of its file, where the next touch would find a hole, which is
+ * SIGBUS or a page of zeros.
+ */
+static void leave_mapped(struct vma *vma, const struct wanted *wanted)
 {
-	vma->ops->forget_pool(vma, pool);
+	uint64_t index = 0, n = 0;
+	void *entry;
+
+	for (; (entry = contig_radix_next(&vma->shadow, &index)); index++) {
+		uint64_t place = page_frame(vma_entry_page(entry)) << FRAME_SHIFT;
+
+		if (!is_wanted(vma, vma_entry_page(entry), wanted))
+			continue;
+		place = align_down(place, contig_physmap_segment(place)->page_size);
+		place_block(place)->keep = true; /* as for a forked child */
+		contig_vma_forget(vma, vma_address(vma, index), vma->area.vm_page_size);
+		n++;
+	}
+	contig_warn("%llu pages of pool %s stay mapped, and in memory: %s",
+		    (unsigned long long)n, wanted->pool->name, contig_reason_get());
+}
+
+static int leave(struct vma *vma, const void *arg)
+{
+	const struct wanted *wanted = arg;
+
+	if (may_have(vma, wanted) && unmap_wanted(vma, wanted) && !vma->dead)
+		leave_mapped(vma, wanted);
+	if (vma->ops->forget_pool && !vma->dead)
+		vma->ops->forget_pool(vma, wanted->pool);
 	return 0;
 }
 
@@ -127,6 +157,5 @@ void contig_vmas_unmap_pool(struct contig_pool *pool)
 {
 	struct wanted wanted = {.pool = pool};
 
-	contig_vma_each(may_have, unmap_wanted, &wanted);
-	contig_vma_each(may_know, forget_pool, pool);
+	contig_vma_each(may_know, leave, &wanted);
 }

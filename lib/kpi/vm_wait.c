@@ -28,8 +28,7 @@ static bool can(struct contig_pool *pool, const struct frame_request *request, i
 	now.floor = class_floor(pool, class);
 	if (contig_pool_can(pool, &now))
 		return true;
-	return pool == &contig_default_pool && contig_magazines_drain() &&
-	       contig_pool_can(pool, &now);
+	return contig_magazines_drain_pool(pool) && contig_pool_can(pool, &now);
 }
 
 bool contig_pool_make_room(struct contig_pool *pool, const struct frame_request *request,
@@ -60,9 +59,26 @@ bool contig_pool_make_room(struct contig_pool *pool, const struct frame_request 
 	return false;
 }
 
+__thread bool contig_wait_noted;
+
+static __thread struct {
+	const struct contig_pool *pool; /* to compare with: it may be gone */
+	struct frame_request frames;
+	int class;
+} refused;
+
+void contig_wait_note(struct contig_pool *pool, const struct frame_request *frames, int class)
+{
+	refused.pool = pool;
+	refused.frames = *frames;
+	refused.class = class;
+	contig_wait_noted = true;
+}
+
 int vm_wait(vm_object_t object)
 {
 	struct frame_request request = {.run = {.count = 1, .align = 1}, .node = -1};
+	int class = VM_ALLOC_NORMAL;
 	struct contig_pool *pool;
 	NO_CANCEL;
 
@@ -72,10 +88,19 @@ int vm_wait(vm_object_t object)
 	}
 	pool = object ? object->pool : &contig_default_pool;
 	request.run.high = contig_physmap.frames;
-	if (contig_pool_make_room(pool, &request, VM_ALLOC_NORMAL, true))
+	if (contig_wait_noted && refused.pool == pool) {
+		request = refused.frames;
+		request.nowait = false;
+		class = refused.class;
+	}
+	contig_wait_forget();
+	if (contig_pool_make_room(pool, &request, class, true))
 		return 0;
-	contig_reason_set("vm_wait(%p): pool %s stays at or below free_reserved: %s", (void *)object,
-			  pool->name,
+	contig_reason_set("vm_wait(%p): pool %s has no %s: %s", (void *)object, pool->name,
+			  request.run.count > 1	     ? "such run above its floor"
+			  : request.strict	     ? "page of that domain above its floor"
+			  : class == VM_ALLOC_NORMAL ? "page above free_reserved"
+						     : "page above its floor",
 			  contig_reclaim_blinded() ? BLINDED
 			  : *contig_reclaim_why()  ? contig_reclaim_why()
 						   : "nothing was freed");

@@ -9,9 +9,7 @@
 
 uint64_t contig_pool_free_pages(struct contig_pool *pool)
 {
-	uint64_t free = pool_free_seen(pool);
-
-	return pool == &contig_default_pool ? free + contig_magazines_cached() : free;
+	return pool_free_seen(pool) + contig_magazines_cached_of(pool);
 }
 
 void contig_watermarks_get(contig_pool_t *pool, struct contig_watermarks *out)

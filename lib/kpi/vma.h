@@ -35,10 +35,14 @@ struct vma_run {
  * occupancy, references taken).  0 or -errno with contig_reason set.
  */
 struct vma_ops {
+	/* A call of the program's begins, in which the others may be called many
+	 * times: its time counts from here.  NULL: none of them waits. */
+	void (*begin)(struct vma *vma);
 	/* Map runs[0..n); *done: runs mapped, also on error. */
 	int (*map)(struct vma *vma, const struct vma_run *runs, size_t n, size_t *done);
-	/* Unmap ranges[0..n) (frame unused), holes allowed; *done as above.  Who
-	 * sets vma->dead has forgotten the whole vma: the caller touches nothing
+	/* Unmap ranges[0..n) (frame unused), holes allowed; *done as above.
+	 * -ENOMEM: the others stay mapped, for want of mappings.  Who sets
+	 * vma->dead has forgotten the whole vma: the caller touches nothing
 	 * then. */
 	int (*unmap)(struct vma *vma, const struct vma_run *ranges, size_t n, size_t *done);
 	/* Whether a page may be mapped here at all: 0, -EPERM, -EINVAL.  Asked once
@@ -58,8 +62,9 @@ struct vma_ops {
 struct vma_exported {
 	/* Locked.  A peer maps something there: inserting is -EBUSY. */
 	bool (*occupied)(struct vma *vma, uint64_t first, uint64_t count);
-	/* Locked.  The owner zaps the range: unmap what peers have there. */
-	void (*zap)(struct vma *vma, uint64_t first, uint64_t count);
+	/* Locked.  The owner zaps the range: unmap what peers have there.  0, or
+	 * -errno with a reason: some of it stays mapped, and theirs. */
+	int (*zap)(struct vma *vma, uint64_t first, uint64_t count);
 	/* Not locked.  vma_destroy(), before anything else: no peer is served any
 	 * more, nothing of theirs is mapped; exported is NULL afterwards. */
 	void (*retract)(struct vma *vma);
@@ -131,6 +136,11 @@ extern const struct vma_ops contig_vma_local_ops;
  */
 int contig_vma_enter(struct vma *vma, const char *call);
 void contig_vma_leave(struct vma *vma);
+static inline void vma_begin(struct vma *vma)
+{
+	if (vma->ops->begin)
+		vma->ops->begin(vma);
+}
 
 /* Call fn for each vma, locked and alive, that may() says yes for; the first
  * error.  No lock of a vma or of the list may be held. */
@@ -153,7 +163,8 @@ int contig_vma_insert(struct vma *vma, const char *call, const struct vma_insert
 		      uint64_t *done);
 /* Locked.  Unmap pages [first, first + count) of the vma and forget them. */
 int contig_vma_zap(struct vma *vma, uint64_t first, uint64_t count);
-/* Unmap every page of a pool from every vma. */
+/* Unmap every page of a pool, which goes, from every vma.  Where that can't be
+ * done the memory outlives the pool: it is not punched out of its file. */
 struct contig_pool;
 void contig_vmas_unmap_pool(struct contig_pool *pool);
 

@@ -73,31 +73,56 @@ static bool isolated(uint64_t frame)
 	return segment && segment->pool->fork == CONTIG_FORK_ISOLATE;
 }
 
+/* Hugetlb memory of a pool that keeps no descriptor: once by another way,
+ * which is slow, then by the descriptor that this way gave. */
+static int map_reopened(void *va, size_t len, const struct vma_run *run,
+			const struct backing *backing)
+{
+	off_t offset;
+	int err, fd = contig_alias_reopen(frame_address(run->frame), &offset);
+
+	if (fd < 0)
+		return fd;
+	err = contig_alias_descriptor(va, len, run->prot, fd, offset);
+	if (err || offset != backing->offset || !contig_backing_reopened(run->frame, fd))
+		close(fd);
+	return err;
+}
+
+static int map_hugetlb(void *va, size_t len, const struct vma_run *run,
+		       const struct backing *backing)
+{
+	int err;
+
+	if (backing->fd >= 0 && backing->mode == CONTIG_SHARE_READONLY && run->prot & PROT_WRITE) {
+		contig_reason_set("the page's pool is shared read-only");
+		return -EPERM;
+	}
+	/* Looked at each time: the program may have closed it, and have
+	 * something else under its number. */
+	err = contig_memfd_check(&backing->local);
+	if (!err)
+		return contig_alias_descriptor(va, len, run->prot, backing->local.fd,
+					       backing->offset);
+	if (backing->fd >= 0)
+		return err;
+	if (backing->local.fd >= 0)
+		contig_backing_closed(run->frame);
+	return map_reopened(va, len, run, backing);
+}
+
 static int map_alias(const struct vma *vma, const struct vma_run *run,
 		     const struct backing *backing)
 {
-	void *va = (void *)run->addr, *old = frame_address(run->frame);
+	void *va = (void *)run->addr;
 	size_t len = run->count * vma->area.vm_page_size;
-	int err = -EPERM, fd = -1;
+	int err;
 
 	/* Our own mapping repeated: no descriptor to look after, and a sealed
 	 * file takes no new writable mapping but that. */
 	if (!backing->hugetlb)
-		return contig_alias_duplicate(va, len, run->prot, old);
-	if (backing->fd >= 0) {
-		/* Looked at first: the program may have closed ours, and have
-		 * something else under its number. */
-		fd = contig_backing_descriptor(run->frame,
-					       backing->mode != CONTIG_SHARE_READONLY ||
-						       run->prot & PROT_WRITE);
-		err = fd == -EMFILE || fd == -ENFILE ? -ENOMEM : fd;
-		if (fd >= 0) {
-			err = contig_alias_descriptor(va, len, run->prot, fd, backing->offset);
-			close(fd);
-		}
-	}
-	if (err == -EPERM && backing->fd < 0)
-		err = contig_alias_reopen(va, len, run->prot, old);
+		return contig_alias_duplicate(va, len, run->prot, frame_address(run->frame));
+	err = map_hugetlb(va, len, run, backing);
 	if (!err && isolated(run->frame)) {
 		err = contig_alias_isolate(va, len);
 		if (err)

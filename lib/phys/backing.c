@@ -4,8 +4,10 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/pagemap.h"
+#include "phys/magazine.h"
 #include "phys/physmap.h"
 #include "phys/pool.h"
+#include "phys/pool_record.h"
 #include "phys/segment.h"
 #include "phys/trim.h"
 
@@ -16,6 +18,9 @@
 
 static uint64_t next_number;      /* atomic */
 static uint64_t withheld_frames;  /* atomic */
+/* Programs have a limit, and each batch of superpages is a file. */
+#define REOPENED_MOST 64
+static unsigned int reopened; /* contig_pin_lock */
 
 struct backing_file *contig_backing_file_make(const struct contig_pool *pool, int fd,
 					      uint64_t pages)
@@ -29,6 +34,7 @@ struct backing_file *contig_backing_file_make(const struct contig_pool *pool, in
 		return NULL;
 	}
 	file->memfd.fd = -1;
+	file->reopened.fd = -1;
 	file->number = __atomic_add_fetch(&next_number, 1, __ATOMIC_RELAXED);
 	file->pages = pages;
 	if (pool->kind == CONTIG_POOL_SHAREABLE && contig_memfd_keep(fd, &file->memfd) < 0) {
@@ -52,22 +58,43 @@ int contig_backing_file_mapped(const struct contig_pool *pool, struct backing_fi
 	return err;
 }
 
+/* Under contig_pin_lock. */
+static struct memfd forget_reopened(struct backing_file *file)
+{
+	struct memfd was = file->reopened;
+
+	if (was.fd >= 0)
+		reopened--;
+	file->reopened.fd = -1;
+	return was;
+}
+
 void contig_backing_file_drop(struct backing_file *file, uint64_t pages)
 {
+	struct memfd again = {.fd = -1};
 	bool last;
 
 	contig_lock(&contig_pin_lock);
 	file->pages -= pages;
 	last = !file->pages;
+	if (last)
+		again = forget_reopened(file);
 	contig_unlock(&contig_pin_lock);
 	if (!last)
 		return;
+	contig_memfd_close(&again);
 	contig_memfd_close(&file->memfd);
 	free(file);
 }
 
 void contig_backing_file_forget(struct backing_file *file)
 {
+	struct memfd again;
+
+	contig_lock(&contig_pin_lock);
+	again = forget_reopened(file);
+	contig_unlock(&contig_pin_lock);
+	contig_memfd_close(&again);
 	contig_memfd_close(&file->memfd);
 }
 
@@ -98,6 +125,7 @@ bool contig_backing_of(uint64_t frame, struct backing *out)
 
 	memset(out, 0, sizeof(*out));
 	out->fd = -1;
+	out->local.fd = -1;
 	contig_lock(&contig_pin_lock);
 	file = find(frame, &segment, &offset);
 	if (segment) {
@@ -110,6 +138,7 @@ bool contig_backing_of(uint64_t frame, struct backing *out)
 	}
 	if (file) {
 		out->fd = file->memfd.fd;
+		out->local = out->fd >= 0 ? file->memfd : file->reopened;
 		out->file = file->number;
 		out->file_size = file->memfd.size;
 		out->offset = (off_t)offset;
@@ -117,6 +146,45 @@ bool contig_backing_of(uint64_t frame, struct backing *out)
 	}
 	contig_unlock(&contig_pin_lock);
 	return segment;
+}
+
+bool contig_backing_reopened(uint64_t frame, int fd)
+{
+	struct backing_file *file;
+	struct segment *segment;
+	struct memfd again;
+	uint64_t offset;
+	bool kept;
+
+	/* A standard number is the program's to use. */
+	if (fd <= STDERR_FILENO)
+		return false;
+	if (contig_memfd_adopt(fd, &again))
+		return true; /* closed */
+	contig_lock(&contig_pin_lock);
+	file = find(frame, &segment, &offset);
+	kept = file && !segment->inherited && file->memfd.fd < 0 && file->reopened.fd < 0 &&
+	       reopened < REOPENED_MOST;
+	if (kept) {
+		file->reopened = again;
+		reopened++;
+	}
+	contig_unlock(&contig_pin_lock);
+	return kept;
+}
+
+void contig_backing_closed(uint64_t frame)
+{
+	struct backing_file *file;
+	struct segment *segment;
+	uint64_t offset;
+
+	contig_lock(&contig_pin_lock);
+	file = find(frame, &segment, &offset);
+	/* Another thread may have found that out, and a new one, already. */
+	if (file && file->reopened.fd >= 0 && contig_memfd_check(&file->reopened))
+		forget_reopened(file);
+	contig_unlock(&contig_pin_lock);
 }
 
 /* A copy of what tells the file, to be used without the lock: the frame is in
@@ -269,7 +337,8 @@ uint64_t contig_backing_quarantine(uint64_t frame)
 				uint64_t end = s->places[i] + s->page_size;
 
 				for (uint64_t p = s->places[i]; p < end; p += SUPERPAGE_SIZE)
-					place_block(p)->quarantined = true;
+					__atomic_store_n(&place_block(p)->quarantined, true,
+							 __ATOMIC_RELAXED);
 				taken += withdraw_free(pool, s->node, s->places[i] >> FRAME_SHIFT,
 						       end >> FRAME_SHIFT);
 			}
@@ -277,5 +346,8 @@ uint64_t contig_backing_quarantine(uint64_t frame)
 	}
 	contig_unlock(&pool->lock);
 	contig_backing_withhold(taken);
+	/* Marked first: what is freed from now on goes to no magazine. */
+	contig_magazines_drain_pool(pool);
+	contig_pool_record(pool);
 	return taken << FRAME_SHIFT;
 }

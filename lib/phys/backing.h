@@ -32,6 +32,7 @@ struct segment;
  * superpages. */
 struct backing_file {
 	struct memfd memfd;  /* fd -1: not kept */
+	struct memfd reopened; /* see contig_backing_reopened(); fd -1: not */
 	uint64_t number;     /* never used again in this process */
 	uint64_t pages;      /* superpages of it in segments */
 	bool sealed;         /* against writing: no punching */
@@ -42,6 +43,8 @@ struct backing {
 	int fd;             /* -1: no descriptor is kept (not a shareable pool);
 			     * the library's, valid while the frame is in use,
 			     * to be used at once, see contig_memfd_check() */
+	struct memfd local; /* what this process may map the file by; fd -1: none
+			     * is at hand, or no such file */
 	uint64_t file;      /* number of the file, unique in this process */
 	off_t offset;       /* of the frame, bytes */
 	uint64_t file_size; /* bytes; 0 when no descriptor is kept */
@@ -56,6 +59,16 @@ struct backing {
 /* false: no memory of ours is at that frame. */
 bool contig_backing_of(uint64_t frame, struct backing *out);
 
+/*
+ * A descriptor for the file of a pool that keeps none, found by other means:
+ * the library's from now on, to be told as local.  It never leaves this
+ * process.  true: kept, until the file goes; false: there are enough, or one
+ * is kept already, and the caller closes it.
+ */
+bool contig_backing_reopened(uint64_t frame, int fd);
+/* local isn't what it was: never mind it any more. */
+void contig_backing_closed(uint64_t frame);
+
 /* A descriptor for another process, to be closed by the caller: O_RDONLY
  * unless writable.  -errno with a reason: -EPERM not shareable, or sealed;
  * -EBADF the program closed ours. */
@@ -69,7 +82,7 @@ int contig_backing_seal(uint64_t frame);
 /* The whole file of this frame is never used again (a peer may still have it
  * mapped): live pages stay with their users, free ones leave the pool, now
  * and when they are freed.  Returns bytes newly quarantined; not counted yet
- * are those in use. */
+ * are those in use or in threads' caches. */
 uint64_t contig_backing_quarantine(uint64_t frame);
 uint64_t contig_quarantined_bytes(void);
 

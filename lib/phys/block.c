@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "host/nodes.h"
 #include "phys/counters.h"
+#include "phys/pool_magazine.h"
 #include "phys/reclaim.h"
 
 #include <errno.h>
@@ -30,20 +31,17 @@ static void label_page(uint64_t frame, uint64_t npages, uint8_t state, uint8_t f
 	page->state = state;
 }
 
-/*
- * Whether a freed block may wait in a magazine for anyone.  Memory below 4 GiB
- * goes back to the pool where there is other memory: the next plain request
- * must not eat what only low addresses can serve.
- */
-uint8_t contig_block_common(const struct contig_pool *pool, uint64_t frame)
+bool contig_frame_scarce(uint64_t frame)
 {
 	const uint64_t low_end = UINT64_C(1) << (32 - FRAME_SHIFT);
 
-	if (pool != &contig_default_pool ||
-	    (frame < low_end && contig_machine.end >> FRAME_SHIFT > low_end &&
-	     contig_machine.level != CONTIG_LEVEL_HIDDEN))
-		return 0;
-	return VM_PAGE_COMMON;
+	return frame < low_end && contig_machine.end >> FRAME_SHIFT > low_end &&
+	       contig_machine.level != CONTIG_LEVEL_HIDDEN;
+}
+
+uint8_t contig_block_common(const struct contig_pool *pool, uint64_t frame)
+{
+	return pool == &contig_default_pool && !contig_frame_scarce(frame) ? VM_PAGE_COMMON : 0;
 }
 
 /* Nothing asked for but a size: any neighbours will do as well. */
@@ -51,6 +49,12 @@ static bool plain(const struct frame_request *frames)
 {
 	return !frames->run.low && frames->run.align == 1 && !frames->run.boundary &&
 	       frames->run.high >= contig_physmap.frames && frames->node < 0;
+}
+
+static bool stock(struct thread_cache *cache, struct contig_pool *pool, uint64_t frame)
+{
+	return pool == &contig_default_pool ? contig_magazine_stock(cache, frame)
+					    : contig_pool_magazine_stock(cache, pool, frame);
 }
 
 /* A run of several blocks: one to hand out, the others for the magazine. */
@@ -61,31 +65,32 @@ static uint64_t take_several(const struct block_request *request)
 	unsigned int more = contig_magazine_refill(npages);
 	struct frame_request several = request->frames;
 	uint64_t first;
-	uint8_t flags;
+	uint8_t flags, common;
 	bool zero;
 
-	if (!more || !cache || request->pool != &contig_default_pool)
+	if (!more || !cache || (request->pool != &contig_default_pool && !request->page))
 		return EXTENT_NONE;
 	several.run.count = npages * (more + 1);
 	first = contig_pool_take(request->pool, &several, true, &zero);
 	if (first == EXTENT_NONE)
 		return EXTENT_NONE;
-	if (!contig_block_common(request->pool, first)) {
+	if (contig_frame_scarce(first)) {
 		/* Low memory is all there is: one block, no hoard. */
 		contig_pool_put(request->pool, first + npages, more * npages);
 		more = 0;
 	}
-	flags = VM_PAGE_COMMON | (zero ? VM_PAGE_ZERO : 0);
+	common = contig_block_common(request->pool, first);
+	flags = common | (zero ? VM_PAGE_ZERO : 0);
 	for (unsigned int i = 1; i <= more; i++) {
 		uint64_t frame = first + i * npages;
 
 		label_page(frame, npages, VM_PAGE_CACHED, flags, request->label);
-		if (!contig_magazine_stock(cache, frame)) {
+		if (!stock(cache, request->pool, frame)) {
 			frame_page(frame)->state = VM_PAGE_OTHER;
 			contig_pool_put(request->pool, frame, npages);
 		}
 	}
-	label_page(first, npages, VM_PAGE_LIVE, contig_block_common(request->pool, first), request->label);
+	label_page(first, npages, VM_PAGE_LIVE, common, request->label);
 	if (request->zero && !zero)
 		memset(frame_address(first), 0, npages << FRAME_SHIFT);
 	return first;
@@ -207,7 +212,7 @@ void *contig_block_alloc(const struct block_request *request, int *err)
 	if (frame == EXTENT_NONE)
 		frame = take(request, plain(frames));
 	/* Other threads' caches first: that memory is ours already. */
-	if (frame == EXTENT_NONE && pool == &contig_default_pool && contig_magazines_drain())
+	if (frame == EXTENT_NONE && contig_magazines_drain_pool(pool))
 		frame = take(request, plain(frames));
 	if (frame == EXTENT_NONE && contig_reclaim_blinded()) {
 		*err = EPERM;

@@ -21,6 +21,8 @@ struct block_request {
 	struct frame_request frames;
 	bool zero;
 	bool nodump;
+	bool page; /* one frame that will be a page by itself: neighbours may
+		    * wait in a magazine of whatever pool it is */
 	uint16_t label;
 };
 
@@ -31,6 +33,11 @@ void *contig_block_alloc(const struct block_request *request, int *err);
 
 /* A live block of what the pool has now; not counted yet.  EXTENT_NONE. */
 uint64_t contig_block_take(const struct block_request *request);
+/*
+ * Memory below 4 GiB goes back to the pool where there is other memory: the
+ * next plain request must not eat what only low addresses can serve.
+ */
+bool contig_frame_scarce(uint64_t frame);
 /* VM_PAGE_COMMON or 0: whether a block there may wait in a magazine. */
 uint8_t contig_block_common(const struct contig_pool *pool, uint64_t frame);
 /* Leave frames out of core dumps: all of their superpages. */

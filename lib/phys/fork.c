@@ -4,11 +4,13 @@
 #include "base/log.h"
 #include "base/page.h"
 #include "base/radix.h"
+#include "host/bare.h"
 #include "phys/backing.h"
 #include "phys/magazine.h"
 #include "phys/memmap.h"
 #include "phys/physmap.h"
 #include "phys/pool.h"
+#include "phys/pool_record.h"
 #include "phys/reclaim.h"
 
 #include <pthread.h>
@@ -32,7 +34,8 @@ static bool stays_mapped(const struct contig_pool *pool)
 static void prepare(void)
 {
 	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
-		hook->prepare();
+		if (hook->prepare)
+			hook->prepare();
 	contig_lock(&contig_reclaim_lock);
 	contig_lock(&contig_pools_lock);
 	contig_lock_enter(LOCK_POOL);
@@ -81,15 +84,14 @@ static void parent(void)
 			mark_shared(p);
 	release();
 	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
-		hook->parent();
+		if (hook->parent)
+			hook->parent();
 }
 
 /* The hole that MADV_DONTFORK left must not fill with something else. */
 static void fill_hole(uint64_t place, uint64_t bytes)
 {
-	if (mmap(place_address(place), bytes, PROT_NONE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) ==
-	    MAP_FAILED)
+	if (!bare_fill(place_address(place), bytes))
 		contig_debug(FORK, "hole at 0x%llx could not be reserved",
 			     (unsigned long long)place);
 }
@@ -140,12 +142,14 @@ static void child(void)
 	contig_radix_fork_done();
 	contig_unlock(&contig_pin_lock);
 	contig_fork_generation++;
+	contig_records_fork_child();
 	contig_magazines_fork_child();
 	for (struct contig_pool *p = contig_pools; p; p = p->next)
 		inherit(p);
 	release();
 	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
-		hook->child();
+		if (hook->child)
+			hook->child();
 }
 
 int contig_fork_init(void)

@@ -12,7 +12,8 @@
 /*
  * What layers above have to do at a fork: hooks' prepare() runs before ours,
  * the last one added first, so they may take locks of lower rank; parent() and
- * child() run after ours.  Added at load, by constructors; never removed.
+ * child() run after ours; NULL: nothing to do then.  Added at load, by
+ * constructors; never removed.
  */
 struct fork_hook {
 	void (*prepare)(void);

@@ -31,24 +31,46 @@ void contig_cache_lock_slow(struct thread_cache *cache)
 			sched_yield();
 }
 
-/* Blocks unlinked from a cache, chained through their first frame's page. */
-static uint64_t unlink_all(struct thread_cache *cache, uint64_t chain)
+static uint64_t unlink_magazine(struct magazine *magazine, uint64_t chain)
 {
-	for (int class = 0; class < MAGAZINE_CLASSES; class++) {
-		struct magazine *magazine = &cache->magazines[class];
+	while (magazine->n) {
+		uint64_t frame = magazine->frames[--magazine->n];
 
-		while (magazine->n) {
-			uint64_t frame = magazine->frames[--magazine->n];
-			struct vm_page *page = frame_page(frame);
-
-			page_chain_set(page, chain);
-			chain = frame;
-		}
+		page_chain_set(frame_page(frame), chain);
+		chain = frame;
 	}
-	cache->cached = 0;
 	return chain;
 }
 
+/* One of another pool's is free for any pool then. */
+static uint64_t unlink_pool(struct pool_magazine *magazine, uint64_t chain)
+{
+	chain = unlink_magazine(&magazine->pages, chain);
+	__atomic_store_n(&magazine->pool, NULL, __ATOMIC_RELAXED);
+	return chain;
+}
+
+/* Blocks unlinked from a cache, chained through their first frame's page; of
+ * one pool or (NULL) of all. */
+static uint64_t unlink_all(struct thread_cache *cache, const struct contig_pool *pool,
+			   uint64_t chain)
+{
+	if (!pool || pool == &contig_default_pool) {
+		for (int class = 0; class < MAGAZINE_CLASSES; class++)
+			chain = unlink_magazine(&cache->magazines[class], chain);
+		cache->cached = 0;
+	}
+	for (int i = 0; i < POOL_MAGAZINES; i++)
+		if (!pool || cache->pools[i].pool == pool)
+			chain = unlink_pool(&cache->pools[i], chain);
+	return chain;
+}
+
+/*
+ * contig_pools_lock held: a pool is destroyed by first unlisting it under this
+ * lock and then draining, so nothing of it is on its way here any more when
+ * its memory goes.
+ */
 static uint64_t put_chain(uint64_t chain)
 {
 	uint64_t frames = 0;
@@ -59,7 +81,7 @@ static uint64_t put_chain(uint64_t chain)
 
 		chain = page_chain(page);
 		page->state = VM_PAGE_OTHER;
-		contig_pool_put(&contig_default_pool, frame, npages);
+		contig_pool_put(frame_block(frame)->segment->pool, frame, npages);
 		frames += npages;
 	}
 	return frames;
@@ -88,9 +110,11 @@ static void thread_exit(void *arg)
 
 	contig_thread_cache = NULL;
 	exiting = true;
+	contig_lock(&contig_pools_lock);
 	unlist(cache);
 	fold_cache(cache);
-	put_chain(unlink_all(cache, EXTENT_NONE));
+	put_chain(unlink_all(cache, NULL, EXTENT_NONE));
+	contig_unlock(&contig_pools_lock);
 	free(cache->usage);
 	free(cache);
 }
@@ -113,6 +137,8 @@ struct thread_cache *contig_thread_cache_make(void)
 	if (!cache)
 		return NULL;
 	memset(cache, 0, sizeof(*cache));
+	for (int i = 0; i < POOL_MAGAZINES; i++)
+		cache->pools[i].pages.capacity = MAGAZINE_SLOTS;
 	for (int class = 0; class < MAGAZINE_CLASSES; class++) {
 		uint64_t npages = class < MAGAZINE_EXACT ? (uint64_t)class + 1
 							 : UINT64_C(32) << (class - MAGAZINE_EXACT);
@@ -174,14 +200,12 @@ bool contig_magazine_stock(struct thread_cache *cache, uint64_t frame)
 {
 	struct vm_page *page = frame_page(frame);
 	struct magazine *magazine = &cache->magazines[magazine_class(page_npages(page))];
-	bool kept = false;
+	bool kept;
 
 	cache_lock(cache);
-	if (magazine->n < magazine->capacity) {
-		magazine->frames[magazine->n++] = frame;
+	kept = magazine_push(magazine, frame);
+	if (kept)
 		cache->cached += page_npages(page);
-		kept = true;
-	}
 	cache_unlock(cache);
 	return kept;
 }
@@ -208,32 +232,68 @@ void contig_usage_count(uint16_t label, uint64_t bytes, bool alloc)
 		contig_usage_fold(label, &one);
 }
 
-uint64_t contig_magazines_drain(void)
+uint64_t contig_magazines_drain_pool(struct contig_pool *pool)
 {
-	uint64_t chain = EXTENT_NONE;
+	uint64_t chain = EXTENT_NONE, frames;
 
+	contig_lock(&contig_pools_lock);
 	contig_lock(&caches_lock);
 	for (struct thread_cache *c = caches; c; c = c->next) {
 		cache_lock(c);
-		chain = unlink_all(c, chain);
+		chain = unlink_all(c, pool, chain);
 		cache_unlock(c);
 	}
 	contig_unlock(&caches_lock);
-	return put_chain(chain);
+	frames = put_chain(chain);
+	contig_unlock(&contig_pools_lock);
+	return frames;
 }
 
-uint64_t contig_magazines_cached(void)
+uint64_t contig_magazines_drain(void)
+{
+	return contig_magazines_drain_pool(NULL);
+}
+
+void contig_magazine_drain_own(struct thread_cache *cache, struct pool_magazine *magazine)
+{
+	uint64_t chain;
+
+	contig_lock(&contig_pools_lock);
+	cache_lock(cache);
+	chain = unlink_pool(magazine, EXTENT_NONE);
+	cache_unlock(cache);
+	put_chain(chain);
+	contig_unlock(&contig_pools_lock);
+}
+
+/* Of one pool or (NULL) of all.  Locked. */
+static uint64_t cached_in(const struct thread_cache *cache, const struct contig_pool *pool)
+{
+	uint64_t frames = !pool || pool == &contig_default_pool ? cache->cached : 0;
+
+	for (int i = 0; i < POOL_MAGAZINES; i++)
+		if (!pool || cache->pools[i].pool == pool)
+			frames += cache->pools[i].pages.n;
+	return frames;
+}
+
+uint64_t contig_magazines_cached_of(const struct contig_pool *pool)
 {
 	uint64_t frames = 0;
 
 	contig_lock(&caches_lock);
 	for (struct thread_cache *c = caches; c; c = c->next) {
 		cache_lock(c);
-		frames += c->cached;
+		frames += cached_in(c, pool);
 		cache_unlock(c);
 	}
 	contig_unlock(&caches_lock);
 	return frames;
+}
+
+uint64_t contig_magazines_cached(void)
+{
+	return contig_magazines_cached_of(NULL);
 }
 
 void contig_magazines_fold(void)
@@ -257,13 +317,19 @@ void contig_magazines_fork_prepare(void)
 			contig_cache_lock_slow(c);
 }
 
+static void forget_zero_in(const struct magazine *magazine)
+{
+	for (unsigned int i = 0; i < magazine->n; i++)
+		frame_page(magazine->frames[i])->flags &= (uint8_t)~VM_PAGE_ZERO;
+}
+
 /* A child can write what lies in a cache as well. */
-static void forget_zero(struct thread_cache *cache)
+static void forget_zero(const struct thread_cache *cache)
 {
 	for (int class = 0; class < MAGAZINE_CLASSES; class++)
-		for (unsigned int i = 0; i < cache->magazines[class].n; i++)
-			frame_page(cache->magazines[class].frames[i])->flags &=
-				(uint8_t)~VM_PAGE_ZERO;
+		forget_zero_in(&cache->magazines[class]);
+	for (int i = 0; i < POOL_MAGAZINES; i++)
+		forget_zero_in(&cache->pools[i].pages);
 }
 
 void contig_magazines_fork_parent(void)
@@ -285,7 +351,7 @@ void contig_magazines_fork_child(void)
 	caches = NULL;
 	for (; c; c = next) {
 		next = c->next;
-		unlink_all(c, EXTENT_NONE);
+		unlink_all(c, NULL, EXTENT_NONE);
 		if (c == contig_thread_cache) {
 			caches = c;
 			c->next = NULL;

@@ -3,6 +3,7 @@
 #include "phys/memmap.h"
 
 #include "base/page.h"
+#include "host/bare.h"
 
 #include <errno.h>
 #include <stddef.h>
@@ -16,10 +17,9 @@ vm_page_t vm_page_array;
 /* PROT_NONE first: overcommit mode 2 would charge a writable mapping whole. */
 int contig_memmap_init(uint64_t frames)
 {
-	void *p = mmap(NULL, frames * sizeof(struct vm_page), PROT_NONE,
-		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	void *p = bare_reserve(frames * sizeof(struct vm_page));
 
-	if (p == MAP_FAILED)
+	if (!p)
 		return -errno;
 	contig_memmap = p;
 	__atomic_store_n(&vm_page_array, p, __ATOMIC_RELEASE);

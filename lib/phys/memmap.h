@@ -34,13 +34,15 @@ _Static_assert(sizeof(struct vm_page) == 32, "DESIGN: small change a frame");
 /*
  * ref_count, of a page by itself or of a block that is or was mapped: the
  * owner (its object, or who allocated it), wirings and mappings.  In use
- * while it isn't 0.
+ * while it isn't 0.  A block is never wired, but mapped page by page: all bits
+ * but the owner's count its mappings.
  */
 #define REF_OWNER UINT32_C(0x80000000)
 #define REF_MAPPING UINT32_C(1)
 #define REF_MAPPINGS UINT32_C(0x0003ffff) /* 262143 */
 #define REF_WIRING (REF_MAPPINGS + 1)
 #define REF_WIRINGS UINT32_C(0x7ffc0000) /* 8191 */
+#define REF_BLOCK_MAPPINGS (~REF_OWNER)  /* 2147483647 */
 
 extern struct vm_page *contig_memmap;
 

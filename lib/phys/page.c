@@ -3,6 +3,7 @@
 
 #include "phys/extent.h"
 #include "phys/fork.h"
+#include "phys/pool_magazine.h"
 
 static struct lock supers_lock = LOCK_INITIALIZER(LOCK_LEAF);
 
@@ -12,13 +13,9 @@ static void fork_child(void)
 	contig_lock_init(&supers_lock, LOCK_LEAF);
 }
 
-static void nothing(void)
-{
-}
-
 __attribute__((constructor)) static void add_hook(void)
 {
-	static struct fork_hook hook = {nothing, nothing, fork_child, NULL};
+	static struct fork_hook hook = {NULL, NULL, fork_child, NULL};
 
 	contig_fork_hook_add(&hook);
 }
@@ -30,6 +27,9 @@ void contig_page_release_slow(struct vm_page *page)
 	struct segment *segment = contig_physmap_segment(frame << FRAME_SHIFT);
 	uint16_t label = page->label;
 
+	if (segment && segment->pool != &contig_default_pool &&
+	    contig_pool_magazine_put(segment->pool, frame, page))
+		return;
 	page_state_set(page, VM_PAGE_OTHER);
 	if (!segment)
 		return; /* a child's view of what it did not get */
@@ -84,19 +84,31 @@ void contig_page_super_unref(uint64_t frame)
 	}
 }
 
-bool contig_page_super_ref(uint64_t frame)
+/*
+ * Once supers counts, a page that is let go of is held.  So what is looked for
+ * is a moment after that in which it was a page in use; its state is read
+ * again behind the count, which may have been a block's that came in between.
+ */
+static bool in_use(const struct vm_page *page)
 {
-	bool all = true;
+	return page_state(page) == VM_PAGE_SINGLE &&
+	       __atomic_load_n(&page->ref_count, __ATOMIC_SEQ_CST) != 0 &&
+	       page_state(page) == VM_PAGE_SINGLE;
+}
+
+bool contig_page_super_ref(uint64_t frame, unsigned int pages)
+{
+	unsigned int found = 0;
 
 	supers_add(frame_block(frame));
-	for (uint64_t f = frame; all && f < frame + SUPERPAGE_FRAMES; f++)
-		if (page_state(frame_page(f)) == VM_PAGE_SINGLE)
-			all = __atomic_load_n(&frame_page(f)->ref_count, __ATOMIC_SEQ_CST) != 0;
-		else
-			all = page_state(frame_page(f)) != VM_PAGE_HELD;
-	if (!all)
-		contig_page_super_unref(frame);
-	return all;
+	/* By number: a page that was freed since the caller looked may be in a
+	 * cache now, or inside a block that the caller has no reference to. */
+	for (uint64_t f = frame; f < frame + SUPERPAGE_FRAMES; f++)
+		found += in_use(frame_page(f));
+	if (found == pages)
+		return true;
+	contig_page_super_unref(frame);
+	return false;
 }
 
 /* In a block's other frames, pindex is a guess at its first: true or not, a

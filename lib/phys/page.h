@@ -43,8 +43,9 @@ static inline void page_release(struct vm_page *page)
 struct vm_page *contig_block_of_frame(uint64_t frame);
 
 /* One mapping more, or less, of the superpage that starts at frame as far as
- * it is made of pages by themselves.  false: one of them is free. */
-bool contig_page_super_ref(uint64_t frame);
+ * it is made of pages by themselves: so many, and the rest are in blocks that
+ * can't go.  false: one of the pages is free. */
+bool contig_page_super_ref(uint64_t frame, unsigned int pages);
 void contig_page_super_unref(uint64_t frame);
 
 #endif

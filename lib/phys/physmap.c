@@ -4,6 +4,7 @@
 
 #include "base/lock.h"
 #include "base/reason.h"
+#include "host/bare.h"
 #include "phys/extent.h"
 #include "phys/memmap.h"
 
@@ -26,19 +27,12 @@ static uint64_t n_covered;
 static struct extent_set *places; /* hidden level: places not in use */
 static struct lock lock = LOCK_INITIALIZER(LOCK_LEAF);
 
-static void *reserve(uint64_t bytes)
-{
-	void *p = mmap(NULL, bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return p == MAP_FAILED ? NULL : p;
-}
-
 /* Reserve span bytes, aligned so that 1 GiB pages can be mapped, with room
  * for the presence table below. */
 static uintptr_t reserve_direct_map(uint64_t span)
 {
 	uint64_t len = span + GIGAPAGE_SIZE + CONTIG_PRESENCE_BELOW;
-	unsigned char *raw = reserve(len);
+	unsigned char *raw = bare_reserve(len);
 	uintptr_t start, end, base;
 
 	if (!raw)
@@ -57,12 +51,11 @@ static int make_tables(uint64_t span)
 {
 	uint64_t blocks = span >> SUPERPAGE_SHIFT;
 
-	contig_physmap.blocks = reserve(blocks * sizeof(struct block));
+	contig_physmap.blocks = bare_reserve(blocks * sizeof(struct block));
 	/* Zero pages until used: a byte each, so small even for 64 TiB. */
 	contig_physmap.present = mmap((void *)(contig_physmap.base - CONTIG_PRESENCE_BELOW),
 				      blocks, PROT_READ | PROT_WRITE,
-				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED,
-				      -1, 0);
+				      BARE_FLAGS | MAP_FIXED, -1, 0);
 	covered = mmap(NULL, span / COVER + 1, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (!contig_physmap.blocks || contig_physmap.present == MAP_FAILED ||

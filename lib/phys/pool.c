@@ -111,6 +111,7 @@ uint64_t contig_pool_take(struct contig_pool *pool, const struct frame_request *
 	if (frame != EXTENT_NONE) {
 		pool_free_sub(pool, request->run.count);
 		pool->live_frames += request->run.count;
+		pool_seen_by_others(pool);
 		*zero = !contig_dirty_any(frame, request->run.count);
 		if (mark)
 			contig_dirty_set(frame, request->run.count);
@@ -171,6 +172,7 @@ void contig_pool_put(struct contig_pool *pool, uint64_t frame, uint64_t count)
 		put_quarantined(pool, frame, count);
 	else
 		put_run(pool, segment->node, frame, count);
+	pool_seen_by_others(pool);
 	contig_unlock(&pool->lock);
 }
 

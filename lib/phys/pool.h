@@ -7,7 +7,9 @@
 #ifndef PHYS_POOL_H
 #define PHYS_POOL_H
 
+#include "base/board.h"
 #include "base/lock.h"
+#include "base/page.h"
 #include "contig/pool.h"
 #include "phys/extent.h"
 #include "phys/machine.h"
@@ -40,6 +42,7 @@ struct contig_pool {
 	uint64_t withheld_frames; /* free, but quarantined */
 	struct extent_set *free[HOST_NODES_MAX]; /* NULL until used */
 	struct segment *segments;
+	struct board_pool *record; /* what others see of it; NULL: nothing */
 };
 
 struct frame_request {
@@ -78,6 +81,17 @@ static inline uint64_t pool_held_seen(const struct contig_pool *pool)
 static inline void pool_held_set(struct contig_pool *pool, uint64_t bytes)
 {
 	__atomic_store_n(&pool->held, bytes, __ATOMIC_RELAXED);
+}
+
+/* Locked.  free_frames and live_frames have changed: let others see. */
+static inline void pool_seen_by_others(const struct contig_pool *pool)
+{
+	struct board_pool *record = pool->record;
+
+	if (!record)
+		return;
+	board_store(&record->free, pool->free_frames << FRAME_SHIFT);
+	board_store(&record->live, pool->live_frames << FRAME_SHIFT);
 }
 
 /* A child of fork(2) shares this pool's frames with its parent. */

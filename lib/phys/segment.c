@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/page.h"
 #include "base/reason.h"
+#include "host/bare.h"
 #include "host/pagemap.h"
 #include "phys/backing.h"
 #include "phys/counters.h"
@@ -11,6 +12,7 @@
 #include "phys/machine.h"
 #include "phys/physmap.h"
 #include "phys/pool.h"
+#include "phys/pool_record.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -182,8 +184,7 @@ static int map_run(struct contig_pool *pool, struct superpage_batch *batch, size
 		return err;
 	err = isolate(pool, place_address(place), len);
 	if (err)
-		mmap(place_address(place), len, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
+		bare_again(place_address(place), len);
 	return err;
 }
 
@@ -340,13 +341,8 @@ drop:
 	free(groups);
 	contig_superpage_drop(batch);
 	contig_counter_add(&contig_counters.taken, installed);
+	contig_pool_record(pool);
 	return installed;
-}
-
-static void unmap_simulated(void *va)
-{
-	mmap(va, SUPERPAGE_SIZE, PROT_NONE,
-	     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0);
 }
 
 /* A described superpage, made of ordinary memory. */
@@ -370,7 +366,7 @@ static struct backing_file *map_simulated(const struct contig_pool *pool, void *
 	/* A hole has no page to share, and a sealed file may have none. */
 	if (fd >= 0 && contig_superpage_populate(va, SUPERPAGE_SIZE) < 0) {
 		close(fd);
-		unmap_simulated(va);
+		bare_again(va, SUPERPAGE_SIZE);
 		return NULL;
 	}
 	file = contig_backing_file_make(pool, fd, 1);
@@ -379,7 +375,7 @@ static struct backing_file *map_simulated(const struct contig_pool *pool, void *
 		file = NULL;
 	}
 	if (!file)
-		unmap_simulated(va);
+		bare_again(va, SUPERPAGE_SIZE);
 	return file;
 }
 
@@ -395,7 +391,7 @@ size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places
 		if (segment && !place_ready(places[i], SUPERPAGE_SIZE))
 			file = map_simulated(pool, va);
 		if (file && isolate(pool, va, SUPERPAGE_SIZE) < 0) {
-			unmap_simulated(va);
+			bare_again(va, SUPERPAGE_SIZE);
 			contig_backing_file_drop(file, 1);
 			file = NULL;
 		}
@@ -415,6 +411,7 @@ size_t contig_segments_simulate(struct contig_pool *pool, const uint64_t *places
 		installed += publish(pool, segment, true);
 	}
 	contig_counter_add(&contig_counters.taken, installed);
+	contig_pool_record(pool);
 	return installed;
 }
 
@@ -426,7 +423,7 @@ static void unmap_place(struct segment *segment, uint64_t place)
 
 	contig_physmap_withdraw(place, segment->page_size);
 	if (contig_physmap.level == CONTIG_LEVEL_SIMULATED) {
-		unmap_simulated(place_address(place));
+		bare_again(place_address(place), SUPERPAGE_SIZE);
 		contig_machine_sim_return(place);
 		return;
 	}

@@ -10,6 +10,7 @@
 #include "phys/magazine.h"
 #include "phys/physmap.h"
 #include "phys/pool.h"
+#include "phys/pool_record.h"
 #include "phys/reclaim.h"
 #include "phys/settings.h"
 
@@ -46,6 +47,7 @@ static int start(void)
 	contig_default_pool.kind = CONTIG_POOL_DEFAULT;
 	contig_default_pool.fork = config->fork;
 	contig_pool_list_add(&contig_default_pool);
+	contig_records_update();
 	return 0;
 }
 

@@ -5,6 +5,7 @@
 #include "phys/backing.h"
 #include "phys/magazine.h"
 #include "phys/physmap.h"
+#include "phys/pool_record.h"
 #include "phys/reclaim.h"
 
 /* Take the superpage's frames out of the pool if all are free and no forked
@@ -49,6 +50,7 @@ static void trim_pool(struct contig_pool *pool, uint64_t *bytes)
 		if (!s->inherited)
 			contig_segment_release(s, claim_free, unclaim, bytes);
 	}
+	contig_pool_record(pool);
 }
 
 uint64_t contig_trim_pools(void)
@@ -115,6 +117,8 @@ uint64_t contig_trim_destroy(struct contig_pool *pool)
 	contig_lock(&contig_reclaim_lock);
 	/* First: from here on nobody who walks the pools sees it. */
 	contig_pool_list_remove(pool);
+	contig_pool_record_end(pool);
+	contig_magazines_drain_pool(pool);
 	for (struct segment *s = pool->segments, *next; s; s = next) {
 		next = s->next;
 		if (s->inherited)

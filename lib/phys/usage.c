@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "phys/usage.h"
 
+#include "phys/counters.h"
+
 #include <stdatomic.h>
 #include <string.h>
 
@@ -24,6 +26,7 @@ void contig_usage_fold(uint16_t label, struct usage *usage)
 	while (peak > high && !atomic_compare_exchange_weak(&total->high, &high, peak)) {
 	}
 	atomic_fetch_add(&total->allocs, usage->allocs);
+	contig_counter_add(&contig_counters.requests, usage->allocs);
 	atomic_fetch_add(&total->frees, usage->frees);
 	while (label > top && !atomic_compare_exchange_weak(&highest, &top, label)) {
 	}

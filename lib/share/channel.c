@@ -140,6 +140,8 @@ static int take_control(struct channel *channel, struct msghdr *header, const ch
 			struct ucred who;
 
 			memcpy(&who, CMSG_DATA(c), sizeof(who));
+			if (!who.pid)
+				continue; /* sent before we asked, or not visible here */
 			channel->pid = who.pid;
 			channel->uid = who.uid;
 		}

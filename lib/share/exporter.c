@@ -2,46 +2,28 @@
 /* The exporter's interface: see <contig/share.h>. */
 #include "contig/share.h"
 
-#include "base/bitmap.h"
 #include "base/cancel.h"
-#include "base/log.h"
 #include "base/reason.h"
 #include "phys/fork.h"
 #include "share/exporter.h"
 #include "share/inherit.h"
+#include "share/range.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
-#define EVENTS 32 /* looked at in one go */
 #define ALL_MODES (1u << WIRE_READONLY | 1u << WIRE_FIXED | 1u << WIRE_REVOCABLE)
 
 static struct lock idle_lock = LOCK_INITIALIZER(LOCK_LEAF);
 static struct exporter *idle; /* late callers of a destroyed vma may hold one */
 
-static size_t bitmap_bytes(const struct vma *vma)
-{
-	return BITMAP_WORDS(vma_pages(vma)) * sizeof(uint64_t);
-}
-
 /* --- peers */
 
-static void watch(struct exporter *exporter, struct peer *peer)
-{
-	struct epoll_event event = {.events = peer->waiting ? EPOLLOUT : EPOLLIN,
-				    .data.ptr = peer};
-
-	epoll_ctl(exporter->epoll, EPOLL_CTL_MOD, peer->channel.fd, &event);
-}
-
-static void kick(struct exporter *exporter)
+void contig_exporter_kick(struct exporter *exporter)
 {
 	uint64_t one = 1;
 	ssize_t n = write(exporter->kick, &one, sizeof(one));
@@ -49,18 +31,25 @@ static void kick(struct exporter *exporter)
 	(void)n; /* full: it is kicked already */
 }
 
+void contig_exporter_record(struct exporter *exporter)
+{
+	contig_share_record(&exporter->record, exporter->vma, BOARD_EXPORTED, exporter->modes,
+			    exporter->listener.path);
+}
+
 static void free_peer(struct exporter *exporter, struct peer *peer)
 {
+	contig_share_record_peer_end(&peer->record);
 	contig_channel_close(&peer->channel);
-	if (peer->mapped)
-		munmap(peer->mapped, bitmap_bytes(exporter->vma));
+	contig_holdings_leave(&peer->held);
+	if (peer->quota && peer->quota != &peer->own)
+		contig_quota_leave(&exporter->users, peer->quota);
 	free(peer);
 }
 
-static void drop_peer(struct exporter *exporter, struct peer *peer)
+void contig_exporter_drop(struct exporter *exporter, struct peer *peer)
 {
 	contig_peer_strip(peer);
-	contig_lock(&exporter->vma->lock);
 	for (struct peer **link = &exporter->peers; *link; link = &(*link)->next) {
 		if (*link == peer) {
 			*link = peer->next;
@@ -68,21 +57,24 @@ static void drop_peer(struct exporter *exporter, struct peer *peer)
 		}
 	}
 	exporter->n_peers--;
-	contig_unlock(&exporter->vma->lock);
 	free_peer(exporter, peer);
 }
 
-int contig_exporter_add(struct exporter *exporter, int socket)
+int contig_exporter_add(struct exporter *exporter, int socket, struct quota *user)
 {
 	struct peer *peer = calloc(1, sizeof(*peer));
 	struct epoll_event event = {.events = EPOLLIN, .data.ptr = peer};
 	int err;
 
 	if (!peer) {
+		if (user)
+			contig_quota_leave(&exporter->users, user);
 		close(socket);
 		contig_reason_set("vma_export: no memory");
 		return -ENOMEM;
 	}
+	peer->exporter = exporter;
+	peer->quota = user ? user : &peer->own;
 	err = contig_channel_open(&peer->channel, socket);
 	if (err)
 		goto free_it;
@@ -91,25 +83,17 @@ int contig_exporter_add(struct exporter *exporter, int socket)
 		err = -EMFILE;
 		goto free_it;
 	}
-	peer->exporter = exporter;
-	peer->mapped = mmap(NULL, bitmap_bytes(exporter->vma), PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (peer->mapped == MAP_FAILED) {
-		peer->mapped = NULL;
-		contig_reason_set("vma_export: no memory");
-		err = -ENOMEM;
-		goto free_it;
-	}
 	if (epoll_ctl(exporter->epoll, EPOLL_CTL_ADD, socket, &event) < 0) {
 		err = -errno;
 		contig_reason_set("vma_export: epoll_ctl: %s", strerror(-err));
 		goto free_it;
 	}
-	contig_lock(&exporter->vma->lock);
 	peer->next = exporter->peers;
 	exporter->peers = peer;
 	exporter->n_peers++;
-	contig_unlock(&exporter->vma->lock);
+	/* A socketpair's other end is whoever speaks first. */
+	contig_channel_ask_who(&peer->channel, true);
+	contig_share_record_peer(&peer->record, &exporter->record, &peer->channel);
 	return 0;
 free_it:
 	free_peer(exporter, peer);
@@ -120,36 +104,16 @@ free_it:
 
 static bool occupied(struct vma *vma, uint64_t first, uint64_t count)
 {
-	const struct exporter *exporter = vma->remote;
-
-	for (const struct peer *p = exporter->peers; p; p = p->next)
-		if (bitmap_any(p->mapped, first, count))
-			return true;
-	return false;
+	return contig_range_occupied(vma->remote, first, count);
 }
 
-static void zap(struct vma *vma, uint64_t first, uint64_t count)
+static int zap(struct vma *vma, uint64_t first, uint64_t count)
 {
-	const struct exporter *exporter = vma->remote;
-
-	for (struct peer *p = exporter->peers; p; p = p->next)
-		if (bitmap_any(p->mapped, first, count))
-			contig_peer_zap(p, first, count);
-}
-
-static void stop_thread(struct exporter *exporter)
-{
-	if (!exporter->serving)
-		return;
-	atomic_store(&exporter->stop, true);
-	kick(exporter);
-	pthread_join(exporter->thread, NULL);
-	exporter->serving = false;
-	atomic_store(&exporter->stop, false);
+	return contig_range_zap(vma->remote, first, count);
 }
 
 /* Tell a peer that nothing of its is mapped any more, so that it need not
- * fear for its pages. */
+ * fear for its pages.  When some is, its end without a word says so. */
 static void say_bye(struct peer *peer)
 {
 	struct wire_message *bye = &peer->exporter->reply;
@@ -160,19 +124,31 @@ static void say_bye(struct peer *peer)
 
 static void retract(struct vma *vma)
 {
-	struct exporter *exporter = vma->remote;
+	struct exporter *exporter;
 
-	stop_thread(exporter);
+	contig_lock(&vma->lock);
+	exporter = vma->remote;
+	contig_unlock(&vma->lock);
+	if (!exporter)
+		return;
 	contig_lock(&exporter->lock);
+	while (exporter->vma == vma && exporter->serving)
+		contig_serve_end(exporter);
+	if (exporter->vma != vma) { /* another call was faster */
+		contig_unlock(&exporter->lock);
+		return;
+	}
 	while (exporter->peers) {
-		contig_peer_strip(exporter->peers);
-		say_bye(exporter->peers);
-		drop_peer(exporter, exporter->peers);
+		if (!contig_peer_strip(exporter->peers))
+			say_bye(exporter->peers);
+		contig_exporter_drop(exporter, exporter->peers);
 	}
 	contig_listener_close(&exporter->listener);
 	contig_lock(&vma->lock);
+	contig_range_end(exporter);
 	vma->exported = NULL;
 	vma->remote = NULL;
+	contig_share_record_end(&exporter->record);
 	contig_unlock(&vma->lock);
 	contig_inherit_done(exporter->epoll);
 	contig_inherit_done(exporter->kick);
@@ -206,8 +182,10 @@ static struct exporter *take_idle(void)
 	contig_unlock(&idle_lock);
 	if (!exporter) {
 		exporter = calloc(1, sizeof(*exporter));
-		if (exporter)
+		if (exporter) {
 			contig_lock_init(&exporter->lock, LOCK_EXPORT);
+			pthread_cond_init(&exporter->joined, NULL);
+		}
 	}
 	return exporter;
 }
@@ -265,10 +243,15 @@ static int make_exporter(struct vma *vma)
 	exporter->modes = ALL_MODES;
 	exporter->peers = NULL;
 	exporter->n_peers = 0;
+	exporter->users = NULL;
+	exporter->holdings = (struct holdings){0};
+	exporter->lost = (struct holder){0};
 	exporter->listener = (struct listener){.fd = -1, .spare = -1};
 	exporter->serving = false;
+	exporter->joining = false;
 	vma->remote = exporter;
 	vma->exported = &hooks;
+	contig_exporter_record(exporter);
 	return 0;
 }
 
@@ -324,7 +307,7 @@ int vma_export(struct vm_area_struct *vma, int socket)
 			close(socket);
 		return err;
 	}
-	err = contig_exporter_add(exporter, socket);
+	err = contig_exporter_add(exporter, socket, NULL);
 	contig_unlock(&exporter->lock);
 	return err;
 }
@@ -351,6 +334,7 @@ int vma_accept_modes(struct vm_area_struct *vma, unsigned int modes)
 	if (!exporter)
 		return err;
 	exporter->modes = wire;
+	contig_exporter_record(exporter);
 	contig_unlock(&exporter->lock);
 	return 0;
 }
@@ -367,153 +351,3 @@ int vma_fd(struct vm_area_struct *vma)
 	return err;
 }
 
-/* One peer's turn; the requests served. */
-static int turn(struct exporter *exporter, struct peer *peer)
-{
-	bool waited = peer->waiting;
-	int n = contig_peer_serve(peer);
-
-	if (n < 0) {
-		drop_peer(exporter, peer);
-		return 0;
-	}
-	if (peer->waiting != waited)
-		watch(exporter, peer);
-	if (peer->pending)
-		kick(exporter);
-	return n;
-}
-
-static int turn_of_pending(struct exporter *exporter)
-{
-	struct peer *next;
-	uint64_t kicks;
-	ssize_t got = read(exporter->kick, &kicks, sizeof(kicks));
-	int served = 0;
-
-	(void)got;
-	/* That one was for the thread, and this may be another. */
-	if (atomic_load(&exporter->stop))
-		kick(exporter);
-	for (struct peer *p = exporter->peers; p; p = next) {
-		next = p->next;
-		if (p->pending)
-			served += turn(exporter, p);
-	}
-	return served;
-}
-
-static bool is_peer(const struct exporter *exporter, const struct peer *peer)
-{
-	for (const struct peer *p = exporter->peers; p; p = p->next)
-		if (p == peer)
-			return true;
-	return false;
-}
-
-/* The events may be older than the lock: a peer in them may be gone. */
-static int step(struct exporter *exporter, const struct epoll_event *events, int n)
-{
-	int served = 0;
-	bool kicked = false;
-
-	for (int i = 0; i < n; i++) {
-		if (!events[i].data.ptr)
-			kicked = true;
-		else if (events[i].data.ptr == &exporter->listener)
-			contig_listener_accept(exporter);
-		else if (is_peer(exporter, events[i].data.ptr))
-			served += turn(exporter, events[i].data.ptr);
-	}
-	if (kicked)
-		served += turn_of_pending(exporter);
-	if (!exporter->peers && exporter->listener.fd < 0)
-		return served ? served : -EPIPE;
-	return served;
-}
-
-int vma_dispatch(struct vm_area_struct *vma)
-{
-	NO_CANCEL;
-	struct epoll_event events[EVENTS];
-	int err;
-	struct exporter *exporter = contig_exporter_enter(vma, "vma_dispatch", false, &err);
-
-	if (!exporter)
-		return err;
-	err = step(exporter, events, epoll_wait(exporter->epoll, events, EVENTS, 0));
-	if (err == -EPIPE)
-		contig_reason_set("vma_dispatch: no importer is left");
-	contig_unlock(&exporter->lock);
-	return err;
-}
-
-static void *serve(void *arg)
-{
-	struct exporter *exporter = arg;
-	int n = 0;
-
-	while (n != -EPIPE && !atomic_load(&exporter->stop)) {
-		struct epoll_event events[EVENTS];
-		int ready = epoll_wait(exporter->epoll, events, EVENTS, -1);
-
-		if (ready < 0 && errno != EINTR)
-			break;
-		contig_lock(&exporter->lock);
-		n = step(exporter, events, ready);
-		exporter->served = n == -EPIPE;
-		contig_unlock(&exporter->lock);
-	}
-	return NULL;
-}
-
-int vma_serve_start(struct vm_area_struct *vma)
-{
-	NO_CANCEL;
-	sigset_t all, before;
-	int err;
-	struct exporter *exporter = contig_exporter_enter(vma, "vma_serve_start", true, &err);
-
-	if (!exporter)
-		return err;
-	if (exporter->serving && exporter->served) {
-		pthread_join(exporter->thread, NULL); /* it takes no lock any more */
-		exporter->serving = false;
-	}
-	if (exporter->serving) {
-		contig_reason_set("vma_serve_start: it is served already");
-		err = -EBUSY;
-		goto unlock;
-	}
-	/* The program's handlers run on the program's threads. */
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	err = -pthread_create(&exporter->thread, NULL, serve, exporter);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (err)
-		contig_reason_set("vma_serve_start: no thread: %s", strerror(-err));
-	exporter->serving = !err;
-	exporter->served = false;
-unlock:
-	contig_unlock(&exporter->lock);
-	return err;
-}
-
-int vma_serve_stop(struct vm_area_struct *vma)
-{
-	NO_CANCEL;
-	int err;
-	struct exporter *exporter = contig_exporter_enter(vma, "vma_serve_stop", false, &err);
-
-	if (!exporter)
-		return err;
-	if (!exporter->serving) {
-		contig_unlock(&exporter->lock);
-		contig_reason_set("vma_serve_stop: no thread serves it");
-		return -EINVAL;
-	}
-	/* The thread may be waiting for the lock. */
-	contig_unlock(&exporter->lock);
-	stop_thread(exporter);
-	return 0;
-}

@@ -11,13 +11,14 @@
 #include "kpi/vma.h"
 #include "share/channel.h"
 #include "share/files.h"
+#include "share/holdings.h"
+#include "share/quota.h"
+#include "share/share_record.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-
-#define PEERS_MAX 1024 /* of one vma */
 
 /* One importer. */
 struct peer {
@@ -25,7 +26,11 @@ struct peer {
 	struct exporter *exporter;
 	struct channel channel;
 	struct shared_files files;
-	uint64_t *mapped;    /* a bit for each page of the vma that is its */
+	struct holder held;  /* what it has mapped; the vma's lock */
+	struct quota own;    /* if it isn't one of a user's */
+	struct quota *quota; /* that what it holds counts against */
+	struct share_record record; /* for others to see, with the next */
+	uint64_t pages;      /* mapped; the vma's lock */
 	bool greeted;
 	bool waiting;        /* an answer is not all out: nothing is read */
 	bool pending;        /* received already, and not looked at */
@@ -49,10 +54,17 @@ struct exporter {
 	unsigned int modes;    /* accepted: 1 << enum wire_mode */
 	struct peer *peers;
 	unsigned int n_peers;
+	struct quota *users;   /* of those who came by the path */
+	struct holdings holdings; /* the vma's lock, as the next */
+	struct holder lost;    /* see range.h */
+	uint64_t files;        /* taken, ever */
+	struct share_record record; /* for others to see */
 	struct listener listener;
 	struct wire_message request, reply; /* too large for a thread's stack */
 	bool serving;          /* thread is to be joined */
+	bool joining;          /* somebody does */
 	bool served;           /* it has ended by itself */
+	pthread_cond_t joined;
 	atomic_bool stop;
 	pthread_t thread;
 };
@@ -62,17 +74,25 @@ struct exporter {
 struct exporter *contig_exporter_enter(struct vm_area_struct *vma, const char *call,
 				       bool make, int *err);
 
-/* Locked.  The socket is the exporter's from here on, also on error. */
-int contig_exporter_add(struct exporter *exporter, int socket);
+/* Locked.  The socket is the exporter's from here on, also on error.  user:
+ * whose connections share a quota; NULL: has one of its own. */
+int contig_exporter_add(struct exporter *exporter, int socket, struct quota *user);
+/* Locked.  Nothing of it is left. */
+void contig_exporter_drop(struct exporter *exporter, struct peer *peer);
+/* Others see it as it is now. */
+void contig_exporter_record(struct exporter *exporter);
+/* Have the loop or the thread look at what is pending, or whether to stop. */
+void contig_exporter_kick(struct exporter *exporter);
+
+/* End the thread, if there is one: 0, -EINVAL: there is none, or another call
+ * ended it (that is waited for).  Locked; not while it waits. */
+int contig_serve_end(struct exporter *exporter);
 
 /* Serve what a peer has sent, at most some; the requests served, or -errno:
  * the peer has to go. */
 int contig_peer_serve(struct peer *peer);
-/* Unmap all it has, close what it sent. */
-void contig_peer_strip(struct peer *peer);
-
-/* The vma is locked: its owner zaps the range. */
-void contig_peer_zap(struct peer *peer, uint64_t first, uint64_t count);
+/* Unmap all it has, close what it sent.  0 or -errno: some is still mapped. */
+int contig_peer_strip(struct peer *peer);
 
 /* Accept who is waiting, and export to them. */
 void contig_listener_accept(struct exporter *exporter);

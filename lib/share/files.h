@@ -19,9 +19,11 @@ struct shared_file {
 	/* The exporter's. */
 	int fd;             /* -1: closed, the staging does for it */
 	char *staging;      /* fixed mode: all of it, mapped out of sight */
+	uint64_t serial;    /* numbers come again, this doesn't */
 	/* The importer's. */
 	uint64_t frame;     /* of the file: the page it was first sent for */
 	bool writable;      /* sent so */
+	bool used;          /* pages of it are mapped; for a moment only */
 };
 
 struct shared_files {

@@ -9,6 +9,7 @@
 #include "phys/backing.h"
 #include "phys/start.h"
 #include "share/importer.h"
+#include "share/range.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -61,6 +62,8 @@ static int give_up(struct vma *vma, int err, bool orderly)
 {
 	struct importer *importer = vma->remote;
 
+	contig_share_record_peer_end(&importer->peer);
+	contig_share_record_end(&importer->record);
 	contig_channel_close(&importer->channel);
 	if (!orderly)
 		quarantine_all(vma, importer);
@@ -71,6 +74,13 @@ static int give_up(struct vma *vma, int err, bool orderly)
 }
 
 /* --- vma_ops */
+
+static void remote_begin(struct vma *vma)
+{
+	struct importer *importer = vma->remote;
+
+	importer->deadline = contig_channel_now() + importer->timeout;
+}
 
 static int map_result(const struct importer *importer, int result)
 {
@@ -84,9 +94,20 @@ static int map_result(const struct importer *importer, int result)
 		contig_reason_set("process %d has no memory or mappings left (vm.max_map_count)",
 				  pid);
 		return -ENOMEM;
+	case -EDQUOT:
+		contig_reason_set("process %d lets an importer have a quarter of its "
+				  "vm.max_map_count, and this one has that", pid);
+		return -ENOMEM;
 	}
 	contig_reason_set("process %d: mmap: %s", pid, strerror(-result));
 	return result == -EINVAL ? -EINVAL : -EPERM;
+}
+
+/* For others to see. */
+static void note_mapped(struct importer *importer, const struct vma_run *run)
+{
+	contig_share_record_frame(&importer->record, run->frame);
+	contig_share_record_pages(&importer->peer, importer->pages += run->count);
 }
 
 /* Up to WIRE_ITEMS_MAX runs, in one message. */
@@ -101,7 +122,7 @@ static int map_batch(struct vma *vma, const struct vma_run *runs, uint32_t n, si
 	for (sendable = 0; sendable < n; sendable++) {
 		bool broken;
 
-		failed = contig_importer_file(importer, runs[sendable].frame,
+		failed = contig_importer_file(vma, runs[sendable].frame,
 					      &runs[sendable].backing, &broken);
 		if (failed && broken)
 			return give_up(vma, failed, failed == -ESHUTDOWN);
@@ -131,6 +152,7 @@ static int map_batch(struct vma *vma, const struct vma_run *runs, uint32_t n, si
 		if (importer->reply.items.results[i])
 			return map_result(importer, importer->reply.items.results[i]);
 		++*done;
+		note_mapped(importer, &runs[i]);
 	}
 	return failed;
 }
@@ -149,7 +171,8 @@ static int remote_map(struct vma *vma, const struct vma_run *runs, size_t n, siz
 	return err;
 }
 
-static int unmap_batch(struct vma *vma, const struct vma_run *ranges, uint32_t n)
+/* One message; *done: ranges that are unmapped, the first of them. */
+static int unmap_batch(struct vma *vma, const struct vma_run *ranges, uint32_t n, size_t *done)
 {
 	struct importer *importer = vma->remote;
 	struct wire_message *request = &importer->request;
@@ -165,11 +188,19 @@ static int unmap_batch(struct vma *vma, const struct vma_run *ranges, uint32_t n
 	if (!err)
 		err = contig_importer_answer(importer, request->header.sequence, n);
 	for (uint32_t i = 0; !err && i < n; i++) {
-		if (!importer->reply.items.results[i])
+		int result = importer->reply.items.results[i];
+
+		if (result == -ENOMEM || result == -EDQUOT) /* as here, at the limit */
+			return map_result(importer, result);
+		if (!result) {
+			++*done;
+			importer->pages -= ranges[i].count;
+			contig_share_record_pages(&importer->peer, importer->pages);
 			continue;
+		}
 		/* It has them still: nothing that it says later is worth more. */
 		contig_reason_set("process %d didn't unmap: %s", (int)importer->channel.pid,
-				  strerror(-importer->reply.items.results[i]));
+				  strerror(-result));
 		err = -EPROTO;
 	}
 	return err ? give_up(vma, err, err == -ESHUTDOWN) : 0;
@@ -177,17 +208,16 @@ static int unmap_batch(struct vma *vma, const struct vma_run *ranges, uint32_t n
 
 static int remote_unmap(struct vma *vma, const struct vma_run *ranges, size_t n, size_t *done)
 {
-	*done = 0;
-	while (*done < n) {
-		size_t left = n - *done;
-		uint32_t batch = (uint32_t)(left < WIRE_ITEMS_MAX ? left : WIRE_ITEMS_MAX);
-		int err = unmap_batch(vma, ranges + *done, batch);
+	int err = 0;
 
-		if (err)
-			return err;
-		*done += batch;
+	*done = 0;
+	while (!err && *done < n) {
+		size_t left = n - *done;
+
+		err = unmap_batch(vma, ranges + *done,
+				  (uint32_t)(left < WIRE_ITEMS_MAX ? left : WIRE_ITEMS_MAX), done);
 	}
-	return 0;
+	return err;
 }
 
 static int remote_allows(struct vma *vma, const struct vm_page *page)
@@ -198,14 +228,12 @@ static int remote_allows(struct vma *vma, const struct vm_page *page)
 static void remote_destroy(struct vma *vma)
 {
 	struct importer *importer = vma->remote;
-	int err = 0;
+	int err, result;
 
 	if (!vma->dead) {
 		contig_wire_begin(&importer->request, WIRE_BYE, ++importer->sequence, 0, 0);
-		err = contig_importer_request(importer, &importer->request, -1);
-		if (!err)
-			err = contig_importer_answer(importer, importer->sequence, 1);
-		give_up(vma, err, !err || err == -ESHUTDOWN);
+		err = contig_importer_ask(importer, &importer->request, -1, &result);
+		give_up(vma, err, !result || err == -ESHUTDOWN);
 	}
 	vma->remote = NULL;
 	free(importer);
@@ -221,6 +249,7 @@ static void remote_forget_pool(struct vma *vma, const struct contig_pool *pool)
 }
 
 const struct vma_ops contig_vma_remote_ops = {
+	.begin = remote_begin,
 	.map = remote_map,
 	.unmap = remote_unmap,
 	.allows = remote_allows,
@@ -230,7 +259,7 @@ const struct vma_ops contig_vma_remote_ops = {
 
 /* --- the calls */
 
-static struct vm_area_struct *import_from(int socket, int timeout)
+struct vm_area_struct *contig_importer_import(int socket, int64_t deadline)
 {
 	struct importer *importer = calloc(1, sizeof(*importer));
 	struct vma *vma = NULL;
@@ -242,7 +271,8 @@ static struct vm_area_struct *import_from(int socket, int timeout)
 			close(socket);
 		goto out;
 	}
-	importer->timeout = timeout;
+	importer->timeout = PEER_TIMEOUT_MS;
+	importer->deadline = deadline;
 	err = contig_channel_open(&importer->channel, socket);
 	if (!err)
 		err = contig_importer_greet(importer);
@@ -253,6 +283,11 @@ static struct vm_area_struct *import_from(int socket, int timeout)
 				     PROT_READ | (g->writable ? PROT_WRITE : 0),
 				     &contig_vma_remote_ops, importer);
 		err = vma ? 0 : -ENOMEM;
+	}
+	if (!err) {
+		contig_share_record(&importer->record, vma, BOARD_IMPORTED,
+				    importer->geometry.modes, NULL);
+		contig_share_record_peer(&importer->peer, &importer->record, &importer->channel);
 	}
 	if (err) {
 		contig_channel_close(&importer->channel);
@@ -275,7 +310,7 @@ struct vm_area_struct *vma_import(int socket)
 		errno = ENOMEM;
 		return NULL;
 	}
-	return import_from(socket, PEER_TIMEOUT_MS);
+	return contig_importer_import(socket, contig_channel_now() + PEER_TIMEOUT_MS);
 }
 
 int vma_timeout(struct vm_area_struct *area, int timeout_ms)
@@ -310,5 +345,5 @@ bool vma_is_remote(const struct vm_area_struct *area, pid_t *pid)
 
 uint64_t contig_quarantined(void)
 {
-	return contig_quarantined_bytes();
+	return contig_quarantined_bytes() + contig_range_lost();
 }

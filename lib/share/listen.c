@@ -201,19 +201,34 @@ static bool may_connect(const struct listener *listener, uid_t uid)
 	return false;
 }
 
+/* Each user who may connect has an equal share of the places: one can't take
+ * them all. */
 static void admit(struct exporter *exporter, int fd)
 {
+	const struct listener *listener = &exporter->listener;
 	struct ucred who;
 	socklen_t len = sizeof(who);
+	struct quota *user;
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &len) < 0 ||
-	    !may_connect(&exporter->listener, who.uid)) {
+	    !may_connect(listener, who.uid)) {
 		contig_debug(SHARE, "process %d of user %d is not in the list", (int)who.pid,
 			     (int)who.uid);
 		close(fd);
 		return;
 	}
-	contig_exporter_add(exporter, fd);
+	user = contig_quota_enter(&exporter->users, who.uid);
+	if (!user) {
+		close(fd);
+		return;
+	}
+	if (user->peers > contig_quota_places(listener->n_uids + 1)) {
+		contig_debug(SHARE, "user %d has its share of connections already", (int)who.uid);
+		contig_quota_leave(&exporter->users, user);
+		close(fd);
+		return;
+	}
+	contig_exporter_add(exporter, fd, user);
 }
 
 void contig_listener_accept(struct exporter *exporter)
@@ -308,6 +323,7 @@ int vma_listen(struct vm_area_struct *vma, const char *path, const uid_t *uids,
 		err = -EBUSY;
 	} else {
 		err = start_listener(exporter, path, uids, n_uids);
+		contig_exporter_record(exporter);
 	}
 	contig_unlock(&exporter->lock);
 	return err;
@@ -345,6 +361,7 @@ static int connect_until(int fd, const struct sockaddr_un *address, int64_t dead
 struct vm_area_struct *vma_connect(const char *path, uid_t uid)
 {
 	NO_CANCEL;
+	int64_t deadline = contig_channel_now() + PEER_TIMEOUT_MS;
 	struct sockaddr_un address;
 	int fd, err;
 
@@ -358,13 +375,13 @@ struct vm_area_struct *vma_connect(const char *path, uid_t uid)
 		contig_reason_set("vma_connect: %s", strerror(-err));
 		goto out;
 	}
-	err = connect_until(fd, &address, contig_channel_now() + PEER_TIMEOUT_MS);
+	err = connect_until(fd, &address, deadline);
 	if (err)
 		contig_reason_set("%s: %s", path, strerror(-err));
 	else
 		err = check_owner(fd, path, uid);
 	if (!err)
-		return vma_import(fd);
+		return contig_importer_import(fd, deadline);
 	close(fd);
 out:
 	errno = -err;

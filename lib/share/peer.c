@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What one importer asks of the exporter.  It may be hostile: each message was
- * checked for sense (wire.h) and each descriptor for what it is (received.h);
- * here is decided what it may do in the range: map where nobody has anything,
- * unmap what it mapped itself.
+ * checked for sense (wire.h) and each descriptor for what it is (received.h),
+ * what it may hold is limited (quota.h), and what it may do in the range is
+ * decided there (range.h).
  */
 #include "share/exporter.h"
 
-#include "base/bitmap.h"
 #include "base/log.h"
-#include "base/page.h"
-#include "host/alias.h"
+#include "share/range.h"
 #include "share/received.h"
 #include "share/staging.h"
 
@@ -19,100 +17,98 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define SERVE_MAX 64 /* messages of one peer before others have their turn */
-
-static size_t page_size(const struct peer *peer)
-{
-	return peer->exporter->vma->area.vm_page_size;
-}
+/* Of one peer, before others have their turn.  An item is a mapping made or
+ * taken, some microseconds: a turn is some milliseconds. */
+#define SERVE_MESSAGES 64
+#define SERVE_ITEMS 2048
 
 static bool writable(const struct peer *peer)
 {
 	return peer->exporter->vma->area.vm_page_prot & PROT_WRITE;
 }
 
-static char *address(const struct peer *peer, uint64_t page)
+static uint64_t page_size(const struct peer *peer)
 {
-	return (char *)vma_address(peer->exporter->vma, page);
+	return peer->exporter->vma->area.vm_page_size;
 }
 
-static void close_file(struct shared_file *file)
+/* --- files */
+
+/* What a file makes this process hold; the vma's lock is for who unmaps. */
+static int charge(struct peer *peer, bool staging)
 {
+	struct quota *quota = peer->quota;
+	int err = contig_quota_descriptor(quota);
+
+	contig_lock(&peer->exporter->vma->lock);
+	if (!err && staging)
+		err = contig_quota_mapping(quota);
+	if (!err) {
+		quota->descriptors++;
+		quota->mappings += staging;
+	}
+	contig_unlock(&peer->exporter->vma->lock);
+	return err;
+}
+
+static void discharge(struct peer *peer, bool descriptor, bool staging)
+{
+	contig_lock(&peer->exporter->vma->lock);
+	peer->quota->descriptors -= descriptor;
+	peer->quota->mappings -= staging;
+	contig_unlock(&peer->exporter->vma->lock);
+}
+
+static void close_file(struct peer *peer, struct shared_file *file)
+{
+	discharge(peer, file->fd >= 0, file->staging);
 	contig_staging_drop(file);
 	if (file->fd >= 0)
 		close(file->fd);
 	file->fd = -1;
 }
 
-/* --- unmapping */
-
-/* Unmap what the peer has in [first, first + count), holes allowed.  The vma
- * is locked.  0, or -errno and that is still mapped. */
-static int unmap_own(struct peer *peer, uint64_t first, uint64_t count)
+int contig_peer_strip(struct peer *peer)
 {
-	uint64_t end = first + count, at = first;
-
-	while ((at = bitmap_next(peer->mapped, at, end, true)) < end) {
-		uint64_t stop = bitmap_next(peer->mapped, at, end, false);
-		int err = contig_alias_clear(address(peer, at), (stop - at) * page_size(peer));
-
-		if (err)
-			return err;
-		bitmap_clear(peer->mapped, at, stop - at);
-		at = stop;
-	}
-	return 0;
-}
-
-/* Whether somebody other than this peer has something there. */
-static bool others_have(const struct peer *peer, uint64_t first, uint64_t count)
-{
-	const struct exporter *exporter = peer->exporter;
-	uint64_t at = first;
-
-	for (const struct peer *p = exporter->peers; p; p = p->next)
-		if (p != peer && bitmap_any(p->mapped, first, count))
-			return true;
-	return contig_radix_next(&exporter->vma->shadow, &at) && at < first + count;
-}
-
-static int unmap_range(struct peer *peer, const struct wire_range *range)
-{
-	uint64_t first = range->at / page_size(peer);
+	struct vma *vma = peer->exporter->vma;
 	int err;
 
-	contig_lock(&peer->exporter->vma->lock);
-	err = others_have(peer, first, range->count) ? -EBUSY :
-						       unmap_own(peer, first, range->count);
-	contig_unlock(&peer->exporter->vma->lock);
+	contig_lock(&vma->lock);
+	err = contig_range_strip(peer);
+	contig_unlock(&vma->lock);
+	FILES_EACH(&peer->files, file)
+		close_file(peer, file);
+	contig_files_destroy(&peer->files);
 	return err;
 }
 
-void contig_peer_zap(struct peer *peer, uint64_t first, uint64_t count)
+static int record_file(struct peer *peer, const struct wire_file *claim, int fd,
+		       struct shared_file *taken)
 {
-	if (unmap_own(peer, first, count))
-		contig_warn("pages of process %d could not be unmapped",
-			    (int)peer->channel.pid);
+	struct shared_file *file;
+	int err;
+
+	if (claim->mode == WIRE_FIXED && writable(peer)) {
+		err = contig_staging_make(taken, fd);
+		if (err)
+			return err;
+	}
+	file = contig_files_add(&peer->files, claim->file);
+	if (!file) {
+		contig_staging_drop(taken);
+		return -ENOMEM;
+	}
+	taken->number = claim->file;
+	taken->serial = ++peer->exporter->files;
+	taken->fd = fd;
+	*file = *taken;
+	return 0;
 }
-
-void contig_peer_strip(struct peer *peer)
-{
-	struct vma *vma = peer->exporter->vma;
-
-	contig_lock(&vma->lock);
-	if (unmap_own(peer, 0, vma_pages(vma)))
-		contig_warn("pages of a process that is gone could not be unmapped");
-	contig_unlock(&vma->lock);
-	FILES_EACH(&peer->files, file)
-		close_file(file);
-	contig_files_destroy(&peer->files);
-}
-
-/* --- files */
 
 static int take_file(struct peer *peer, const struct wire_file *claim, int fd)
 {
-	struct shared_file taken = {.fd = -1}, *file;
+	bool staging = claim->mode == WIRE_FIXED && writable(peer);
+	struct shared_file taken = {.fd = -1};
 	const char *why = "";
 	int err;
 
@@ -127,20 +123,13 @@ static int take_file(struct peer *peer, const struct wire_file *claim, int fd)
 		contig_debug(SHARE, "a descriptor is refused: %s", why);
 		return err;
 	}
-	if (claim->mode == WIRE_FIXED && writable(peer)) {
-		err = contig_staging_make(&taken, fd);
-		if (err)
-			return err;
-	}
-	file = contig_files_add(&peer->files, claim->file);
-	if (!file) {
-		contig_staging_drop(&taken);
-		return -ENOMEM;
-	}
-	taken.number = claim->file;
-	taken.fd = fd;
-	*file = taken;
-	return 0;
+	err = charge(peer, staging);
+	if (err)
+		return err;
+	err = record_file(peer, claim, fd, &taken);
+	if (err)
+		discharge(peer, true, staging);
+	return err;
 }
 
 static int new_file(struct peer *peer, const struct wire_file *claim)
@@ -172,6 +161,7 @@ static int file_sealed(struct peer *peer, uint64_t number)
 		return err;
 	}
 	/* From here on the staging is what there is of it. */
+	discharge(peer, true, false);
 	close(file->fd);
 	file->fd = -1;
 	file->sealed = true;
@@ -184,72 +174,27 @@ static int forget_file(struct peer *peer, uint64_t number)
 
 	if (!file)
 		return -ENOENT;
-	close_file(file);
+	close_file(peer, file);
 	contig_files_remove(&peer->files, file);
 	return 0;
 }
 
 /* --- mapping */
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ 22
-#endif
-
-/* A hole in hugetlb memory is known only now: with no superpage free, a touch
- * there is SIGBUS. */
-static int check_present(const struct shared_file *file, void *va, size_t len)
+/* Behind the first error nothing is done. */
+static void each_item(struct peer *peer, const struct wire_message *request, int32_t *results)
 {
-	int err;
-
-	/* A revocable file may have holes at any time; kernels before 5.14 can't
-	 * say. */
-	if (!file->hugetlb || file->mode == WIRE_REVOCABLE ||
-	    !madvise(va, len, MADV_POPULATE_READ) || errno == EINVAL)
-		return 0;
-	contig_debug(SHARE, "a hugetlb file has holes: %s", strerror(errno));
-	err = contig_alias_clear(va, len);
-	return err ? err : -EPERM;
-}
-
-/* The vma is locked. */
-static int map_run(struct peer *peer, const struct wire_run *run)
-{
-	struct shared_file *file = contig_files_find(&peer->files, run->file);
-	uint64_t first = run->at / page_size(peer), len = run->count * page_size(peer);
-	int prot = PROT_READ | (writable(peer) && !run->read_only ? PROT_WRITE : 0), err;
-
-	if (!file)
-		return -ENOENT;
-	if (run->offset > file->size || len > file->size - run->offset)
-		return -EINVAL;
-	if (bitmap_any(peer->mapped, first, run->count) ||
-	    others_have(peer, first, run->count))
-		return -EBUSY;
-	if (file->staging && !file->sealed)
-		return -EPERM;
-	if (file->staging)
-		err = contig_staging_map(file, run->offset, len, prot, address(peer, first));
-	else
-		err = contig_alias_descriptor(address(peer, first), len, prot, file->fd,
-					      (off_t)run->offset);
-	if (!err)
-		err = check_present(file, address(peer, first), len);
-	if (!err)
-		bitmap_set(peer->mapped, first, run->count);
-	return err;
-}
-
-static void map_runs(struct peer *peer, const struct wire_message *request, int32_t *results)
-{
+	bool map = request->header.type == WIRE_MAP;
 	uint32_t i = 0;
 	int err = 0;
 
 	contig_lock(&peer->exporter->vma->lock);
 	for (; !err && i < request->header.count; i++)
-		results[i] = err = map_run(peer, &request->items.runs[i]);
+		results[i] = err = map ? contig_range_map(peer, &request->items.runs[i]) :
+					 contig_range_unmap(peer, &request->items.ranges[i]);
 	contig_unlock(&peer->exporter->vma->lock);
 	for (; i < request->header.count; i++)
-		results[i] = -ECANCELED; /* behind the first error */
+		results[i] = -ECANCELED;
 }
 
 /* --- messages */
@@ -278,6 +223,8 @@ static int answer(struct peer *peer, const struct wire_message *request,
 		contig_wire_begin(reply, WIRE_GEOMETRY, request->header.sequence, 1, 0);
 		say_geometry(peer, &reply->items.geometry);
 		peer->greeted = true;
+		contig_channel_ask_who(&peer->channel, false);
+		contig_share_record_peer(&peer->record, &peer->exporter->record, &peer->channel);
 		return 0;
 	case WIRE_FILE:
 		results[0] = new_file(peer, &request->items.file);
@@ -286,19 +233,15 @@ static int answer(struct peer *peer, const struct wire_message *request,
 		results[0] = file_sealed(peer, request->items.numbers[0].file);
 		return 0;
 	case WIRE_MAP:
-		map_runs(peer, request, results);
-		return 0;
 	case WIRE_UNMAP:
-		for (uint32_t i = 0; i < count; i++)
-			results[i] = unmap_range(peer, &request->items.ranges[i]);
+		each_item(peer, request, results);
 		return 0;
 	case WIRE_FORGET:
 		for (uint32_t i = 0; i < count; i++)
 			results[i] = forget_file(peer, request->items.numbers[i].file);
 		return 0;
 	case WIRE_BYE:
-		contig_peer_strip(peer);
-		results[0] = 0;
+		results[0] = contig_peer_strip(peer);
 		return -EPIPE;
 	}
 	return -EPROTO;
@@ -341,6 +284,7 @@ static int serve_one(struct peer *peer)
 int contig_peer_serve(struct peer *peer)
 {
 	int served = 0;
+	uint32_t items = 0;
 
 	peer->pending = false;
 	if (peer->waiting) {
@@ -353,7 +297,7 @@ int contig_peer_serve(struct peer *peer)
 	while (!peer->waiting) {
 		int n;
 
-		if (served == SERVE_MAX) {
+		if (served == SERVE_MESSAGES || items >= SERVE_ITEMS) {
 			peer->pending = channel_holds(&peer->channel);
 			break;
 		}
@@ -363,6 +307,7 @@ int contig_peer_serve(struct peer *peer)
 		if (!n)
 			break;
 		served++;
+		items += peer->exporter->request.header.count;
 	}
 	return served;
 }

@@ -13,9 +13,11 @@
  *	FILE + descriptor               ACK: once per file and connection
  *	SEALED (fixed mode only)        ACK
  *	MAP runs                        ACK: a result for each run
- *	UNMAP ranges                    ACK: a result for each range
+ *	UNMAP ranges                    ACK: a result for each range; behind an
+ *	                                error, here and for MAP, ECANCELED
  *	FORGET files                    ACK: descriptors closed
- *	BYE                             ACK: nothing is mapped any more
+ *	BYE                             ACK: nothing is mapped any more, or an
+ *	                                error: some is, out of the range's use
  *	                                BYE, not asked for: the same
  */
 #ifndef SHARE_WIRE_H

@@ -19,7 +19,8 @@
 
 enum op {
 	OP_START, OP_READ, OP_WRITE, OP_ADDRESS, OP_DESCRIPTORS, OP_MAPPINGS, OP_INSERT,
-	OP_ZAP, OP_DESTROY, OP_STALL, OP_UNPROTECT, OP_HEIR, OP_SOCKET, OP_STOP
+	OP_ZAP, OP_DESTROY, OP_STALL, OP_UNPROTECT, OP_HEIR, OP_SOCKET, OP_FILL, OP_EMPTY,
+	OP_QUARANTINED, OP_STOP
 };
 
 struct command {
@@ -150,6 +151,15 @@ static void obey(int control, const struct command *command)
 		reply.result = vma_export(vma, pair[0]);
 		send_descriptor(control, pair[1]);
 		close(pair[1]);
+		break;
+	case OP_FILL:
+		fill_mappings();
+		break;
+	case OP_EMPTY:
+		empty_mappings();
+		break;
+	case OP_QUARANTINED:
+		reply.value = contig_quarantined();
 		break;
 	case OP_STALL:
 		if (write(control, &reply, sizeof(reply)) == sizeof(reply))
@@ -338,6 +348,21 @@ void other_stall(struct other *other, unsigned int ms)
 	tell(other, OP_STALL, 0, ms);
 }
 
+void other_fill(struct other *other)
+{
+	tell(other, OP_FILL, 0, 0);
+}
+
+void other_empty(struct other *other)
+{
+	tell(other, OP_EMPTY, 0, 0);
+}
+
+uint64_t other_quarantined(struct other *other)
+{
+	return tell(other, OP_QUARANTINED, 0, 0).value;
+}
+
 int other_unprotect(struct other *other, unsigned long addr)
 {
 	return (int)tell(other, OP_UNPROTECT, addr, 0).result;
@@ -346,6 +371,38 @@ int other_unprotect(struct other *other, unsigned long addr)
 pid_t other_heir(struct other *other, unsigned long addr, uint64_t value)
 {
 	return (pid_t)tell(other, OP_HEIR, addr, value).result;
+}
+
+static char *filling;
+static size_t filling_size;
+
+void fill_mappings(void)
+{
+	long most = probe_number("/proc/sys/vm/max_map_count");
+	size_t pages = (size_t)most + 1000, i = 1;
+
+	filling_size = pages * PAGE;
+	filling = mmap(NULL, filling_size, PROT_NONE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	require(filling != MAP_FAILED, "mmap: %s", strerror(errno));
+	/* Pages with holes between: two mappings each.  Then one that needs no
+	 * hole, until there can't be any more. */
+	while (i < pages && mmap(filling + i * PAGE, PAGE, PROT_READ,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) != MAP_FAILED)
+		i += 2;
+	require(i < pages, "no end of mappings");
+	for (i--; i < pages && mmap(filling + i * PAGE, (pages - i) * PAGE,
+				    i % 2 ? PROT_READ : PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1,
+				    0) != MAP_FAILED;)
+		i++;
+	require(mmap(NULL, PAGE, PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0) == MAP_FAILED,
+		"one more could be mapped");
+}
+
+void empty_mappings(void)
+{
+	munmap(filling, filling_size);
 }
 
 long count_descriptors(void)

@@ -58,6 +58,14 @@ int other_unprotect(struct other *other, unsigned long addr);
  * pid, and writes value there after a quarter of a second. */
 pid_t other_heir(struct other *other, unsigned long addr, uint64_t value);
 
+/* It maps as much as vm.max_map_count lets it; none of that any more. */
+void other_fill(struct other *other);
+void other_empty(struct other *other);
+uint64_t other_quarantined(struct other *other); /* contig_quarantined() */
+
+/* The same here. */
+void fill_mappings(void);
+void empty_mappings(void);
 /* Here: descriptors open; mappings of memfds, and in the range exported (those
  * alone: a sanitizer makes others). */
 long count_descriptors(void);

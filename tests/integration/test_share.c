@@ -330,11 +330,21 @@ static void occupancy(void)
 	require(other_read(&other, first->vm_start, &value) == SIGSEGV, "its zap left ours");
 	ok(vm_insert_page(second, second->vm_start, page_at(block + PAGE)));
 	hold_against(&other, second->vm_start, block + PAGE, 3);
-	/* What we believe to have there is the second's now. */
-	fails(zap_vma_ptes(first, first->vm_start, PAGE), EPROTO);
+	/* What we believe to have there is the second's now, and stays; ours is
+	 * unmapped already.  Nobody has done anything wrong. */
+	ok(vm_insert_page(first, first->vm_start + 2 * PAGE, page_at(block + 2 * PAGE)));
+	ok(zap_vma_ptes(first, first->vm_start, 4 * PAGE));
 	hold_against(&other, second->vm_start, block + PAGE, 4);
+	require(other_read(&other, first->vm_start + 2 * PAGE, &value) == SIGSEGV,
+		"the zap left what is behind another's page");
+	fails(vm_insert_page(first, first->vm_start, page_at(block)), EBUSY);
+	ok(vm_insert_page(first, first->vm_start + PAGE, page_at(block)));
+	hold_against(&other, first->vm_start + PAGE, block, 5);
 	vma_destroy(first);
+	hold_against(&other, second->vm_start, block + PAGE, 6);
 	vma_destroy(second);
+	contigfree(block, 4 * PAGE, M_TEMP);
+	require(!contig_quarantined(), "an orderly end quarantined");
 	other_stop(&other);
 }
 
@@ -831,6 +841,62 @@ static void threads(void)
 	other_stop(&other);
 }
 
+/* --- the thread that serves is ended once */
+
+static struct vm_area_struct *served;
+static pthread_barrier_t at_once;
+
+static void *stop_serving(void *arg)
+{
+	(void)arg;
+	pthread_barrier_wait(&at_once);
+	return (void *)(intptr_t)vma_serve_stop(served);
+}
+
+static void stop_twice(void)
+{
+	int pair[2];
+
+	served = vma_create(64 * PAGE, PAGE, BOTH);
+	require(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+	ok(vma_export(served, pair[0]));
+	pthread_barrier_init(&at_once, NULL, 3);
+	for (int i = 0; i < 300; i++) {
+		pthread_t thread[2];
+		int ended = 0;
+
+		ok(vma_serve_start(served));
+		for (int k = 0; k < 2; k++)
+			pthread_create(&thread[k], NULL, stop_serving, NULL);
+		pthread_barrier_wait(&at_once);
+		for (int k = 0; k < 2; k++) {
+			void *result;
+
+			pthread_join(thread[k], &result);
+			require(!result || (intptr_t)result == -EINVAL, "%d",
+				(int)(intptr_t)result);
+			ended += !result;
+		}
+		require(ended == 1, "round %d: %d calls ended the thread", i, ended);
+	}
+	/* And while the vma goes. */
+	for (int i = 0; i < 50; i++) {
+		pthread_t thread;
+
+		ok(vma_serve_start(served));
+		pthread_barrier_init(&at_once, NULL, 2);
+		pthread_create(&thread, NULL, stop_serving, NULL);
+		pthread_barrier_wait(&at_once);
+		vma_destroy(served);
+		pthread_join(thread, NULL);
+		close(pair[1]);
+		served = vma_create(64 * PAGE, PAGE, BOTH);
+		require(!socketpair(AF_UNIX, SOCK_STREAM, 0, pair), "socketpair");
+		ok(vma_export(served, pair[0]));
+	}
+	vma_destroy(served);
+}
+
 /* --- superpages */
 
 static void superpages(enum contig_share_mode mode, unsigned int source)
@@ -966,6 +1032,7 @@ static const struct test_case cases[] = {
 	{"cycles", cycles, POOL_ANY, 0, NULL},
 	{"pools_go", pools_go, POOL_ANY, 0, NULL},
 	{"threads", threads, POOL_ANY, 0, NULL},
+	{"stop_twice", stop_twice, POOL_ANY, 0, NULL},
 	{"superpages_collapsed", superpages_collapsed, POOL_ANY, 0, NULL},
 	{"superpages_fixed_collapsed", superpages_fixed_collapsed, POOL_ANY, 0, NULL},
 	{"superpages_hugetlb", superpages_hugetlb, 4, 0, NULL},

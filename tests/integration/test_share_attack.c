@@ -13,6 +13,7 @@
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -395,6 +396,45 @@ static void revocable_reader_other_user(void)
 	require(after.alive && after.same && !after.moved, "content or frame changed");
 }
 
+/* A page of each superpage: what was there is lost; the frame of a pinned one
+ * stays, for a device. */
+#define HOLE 5
+
+static void punch_pages(struct loot *a)
+{
+	a->punched = true;
+	for (size_t at = HOLE * PAGE; at < a->size; at += SUPERPAGE)
+		if (fallocate(a->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)at, PAGE))
+			a->punched = false;
+}
+
+static void revocable_small_hole(void)
+{
+	struct contig_range_info range;
+	struct vm_area_struct *vma;
+	uint64_t before;
+	pid_t child;
+	char *block;
+	int socket;
+
+	child = start_attacker(&socket, true, 1, 0, punch_pages);
+	block = shareable_block(shareable(CONTIG_SHARE_REVOCABLE), SUPERPAGE);
+	memset(block, 1, SUPERPAGE);
+	before = probe_address(block + HOLE * PAGE);
+	vma = vma_import(socket);
+	require(vma && !insert(vma, 0, block), "%s", contig_strreason());
+	require(contig_range_check(block, SUPERPAGE, &range) >= 0, "contig_range_check");
+	require(write(go[1], "", 1) == 1 && !reap(child).status, "the attacker failed");
+	require(found->punched, "not punched: this tests nothing");
+	for (size_t i = 0; i < SUPERPAGE; i += 64)
+		require(block[i] == (i / PAGE != HOLE), "byte %zu is %d", i, block[i]);
+	note("wiring %d, frame 0x%llx, was 0x%llx", (int)range.wiring,
+	     (unsigned long long)probe_address(block + HOLE * PAGE), (unsigned long long)before);
+	if (range.wiring >= CONTIG_WIRING_PINNED && probe_sees())
+		require(probe_address(block + HOLE * PAGE) == before, "a pinned frame moved");
+	vma_destroy(vma);
+}
+
 /* Fixed mode, in the moment before the seal. */
 static void punch_early(struct loot *a)
 {
@@ -520,7 +560,7 @@ struct lie {
 };
 
 enum { GARBAGE, LATE_GARBAGE, TRUNCATED, OVERSIZED, WRONG_SEQUENCE, WRONG_COUNT, UNASKED_FD,
-       MANY_FDS, EMPTY, DRIP, SILENCE, HANGUP, POSITIVE_RESULT, REFUSAL };
+       MANY_FDS, EMPTY, DRIP, SILENCE, HANGUP, POSITIVE_RESULT, REFUSAL, SLOWNESS };
 
 static void lie_now(int socket, const struct header *request, int kind)
 {
@@ -587,6 +627,10 @@ static void lie_now(int socket, const struct header *request, int kind)
 	pause();
 }
 
+#define SLOW_MS 150
+#define SLOW_TIMEOUT_MS 400 /* two answers are in time, together; four are not */
+#define SLOW_ANSWERS 4
+
 static pid_t start_liar(int *ours, int type, int when, int kind)
 {
 	uint64_t geometry[4] = {RANGE, RANGE_PAGES * PAGE, PAGE, (uint64_t)14 << 32 | 1};
@@ -611,7 +655,9 @@ static pid_t start_liar(int *ours, int type, int when, int kind)
 		if (hear(pair[1], NULL) < (ssize_t)sizeof(struct header))
 			_exit(0);
 		request = packet.header;
-		if (request.type == when)
+		if (request.type == when && kind == SLOWNESS)
+			usleep(SLOW_MS * 1000);
+		else if (request.type == when)
 			lie_now(pair[1], &request, kind);
 		if (request.type == HELLO)
 			say(pair[1], GEOMETRY, request.sequence, 1, geometry, sizeof(geometry), -1);
@@ -706,6 +752,51 @@ static void liars_seqpacket(void)
 static void liars_stream(void)
 {
 	liars(SOCK_STREAM);
+}
+
+/*
+ * Each answer is in time, and there are many: a call waits as long as was said,
+ * whatever it takes.
+ */
+static void slow_answers(int when)
+{
+	struct vm_area_struct *vma;
+	char *block[SLOW_ANSWERS];
+	vm_page_t pages[SLOW_ANSWERS];
+	unsigned long left = SLOW_ANSWERS;
+	int socket, err;
+	pid_t child = start_liar(&socket, SOCK_SEQPACKET, when, SLOWNESS);
+
+	for (int i = 0; i < SLOW_ANSWERS; i++) { /* a file each */
+		block[i] = shareable_block(shareable(CONTIG_SHARE_REVOCABLE), PAGE);
+		pages[i] = page_at(block[i]);
+	}
+	vma = vma_import(socket);
+	require(vma && !vma_timeout(vma, SLOW_TIMEOUT_MS), "%s", contig_strreason());
+	if (when == FILE_) {
+		err = vm_insert_pages(vma, vma->vm_start, pages, &left);
+	} else {
+		/* Of an object whose pages are all over the place: a message for each
+		 * 64 of them. */
+		for (unsigned long i = 0; i < RANGE_PAGES; i += 2)
+			require(!insert(vma, i, block[0]), "%s", contig_strreason());
+		err = zap_vma_ptes(vma, vma->vm_start, RANGE_PAGES * PAGE);
+	}
+	require(err == -ETIMEDOUT, "%d, %lu left (%s)", err, left, contig_strreason());
+	require(strstr(contig_strreason(), "400 ms"), "%s", contig_strreason());
+	vma_destroy(vma);
+	kill(child, SIGKILL);
+	waitpid(child, NULL, 0);
+}
+
+static void slow_files(void)
+{
+	slow_answers(FILE_);
+}
+
+static void slow_unmapping(void)
+{
+	slow_answers(UNMAP);
 }
 
 /* --- false importers: the exporter goes on serving the others, and is left
@@ -929,7 +1020,8 @@ static void false_requests(void)
 			break;
 		case 2: /* another's page */
 			ask(socket, HELLO, 0, "", 0, -1);
-			require(ask(socket, UNMAP, 1, range, sizeof(range), -1) == -EBUSY,
+			require(!ask(socket, UNMAP, 1, range, sizeof(range), -1) &&
+					!other_read(&other, vma->vm_start + 5 * PAGE, &value),
 				"an importer unmapped another's page");
 			break;
 		case 3:
@@ -993,27 +1085,29 @@ static void false_requests(void)
 	other_stop(&other);
 }
 
-/* More at once than one peer is served in its turn: none is left lying. */
-static void many_requests(void)
+/* More at once than one peer is served in its turn, messages or what is in
+ * them: none is left lying. */
+static void at_once(uint32_t messages, uint32_t ranges)
 {
-	enum { MANY = 200 };
 	struct other_setup setup = {.size = 64 * PAGE, .page_size = PAGE, .prot = BOTH,
 				    .type = SOCK_STREAM};
-	struct {
-		struct header header;
-		uint64_t range[2];
-	} request[MANY];
-	ssize_t got = 0, want = MANY * (ssize_t)(sizeof(struct header) + 4);
+	size_t each = sizeof(struct header) + ranges * 2 * sizeof(uint64_t);
+	ssize_t got = 0, want = (ssize_t)(messages * (sizeof(struct header) + 4 * ranges));
+	unsigned char *requests = calloc(messages, each);
 	struct other other;
 
 	other_start(&other, &setup);
 	ask(other.socket, HELLO, 0, "", 0, -1);
-	for (uint32_t i = 0; i < MANY; i++) {
-		request[i].header = (struct header){0x67746e63, 1, UNMAP, i + 1, 16, 1, 0};
-		request[i].range[0] = 0;
-		request[i].range[1] = 1;
+	for (uint32_t i = 0; i < messages; i++) {
+		struct header header = {0x67746e63, 1, UNMAP, i + 1, 16 * ranges, ranges, 0};
+		const uint64_t range[2] = {0, 64};
+
+		memcpy(requests + i * each, &header, sizeof(header));
+		for (uint32_t k = 0; k < ranges; k++)
+			memcpy(requests + i * each + sizeof(header) + k * sizeof(range), range,
+			       sizeof(range));
 	}
-	require(!say_bytes(other.socket, request, sizeof(request), NULL, 0), "send");
+	require(!say_bytes(other.socket, requests, messages * each, NULL, 0), "send");
 	while (got < want) {
 		struct pollfd wait = {other.socket, POLLIN, 0};
 		ssize_t n = poll(&wait, 1, 2000) == 1 ?
@@ -1022,7 +1116,14 @@ static void many_requests(void)
 		require(n > 0, "%zd of %zd bytes of answers came", got, want);
 		got += n;
 	}
+	free(requests);
 	other_stop(&other);
+}
+
+static void many_requests(void)
+{
+	at_once(200, 1);
+	at_once(5, 1024);
 }
 
 /* --- who may connect */
@@ -1081,10 +1182,13 @@ static const struct test_case cases[] = {
 	{"revocable_same_user", revocable_same_user, POOL_ANY, 0, NULL},
 	{"revocable_reader_same_user", revocable_reader_same_user, POOL_ANY, 0, NULL},
 	{"revocable_reader_other_user", revocable_reader_other_user, POOL_ANY, CASE_ROOT, NULL},
+	{"revocable_small_hole", revocable_small_hole, POOL_ANY, 0, "CONTIG_SOURCES=thp"},
 	{"grandchild_revocable", grandchild_revocable, POOL_ANY, 0, NULL},
 	{"grandchild_fixed", grandchild_fixed, POOL_ANY, 0, NULL},
 	{"liars_seqpacket", liars_seqpacket, POOL_ANY, 0, NULL},
 	{"liars_stream", liars_stream, POOL_ANY, 0, NULL},
+	{"slow_files", slow_files, POOL_ANY, 0, NULL},
+	{"slow_unmapping", slow_unmapping, POOL_ANY, 0, NULL},
 	{"false_files", false_files, POOL_ANY, 0, NULL},
 	{"sealed_only", sealed_only, POOL_ANY, 0, NULL},
 	{"false_requests", false_requests, POOL_ANY, 0, NULL},

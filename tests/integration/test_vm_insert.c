@@ -10,12 +10,14 @@
 
 #include <contig.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #define ANY 0, ~(vm_paddr_t)0, 0, 0
 #define READ_WRITE (PROT_READ | PROT_WRITE)
@@ -312,6 +314,52 @@ static void errors_whole(void)
 		require(!stats().allocated, "a reference");
 		exit(0);
 	}
+}
+
+/* How many descriptors are open for regular files that have no name. */
+static unsigned int memory_files(int *last)
+{
+	unsigned int n = 0;
+
+	for (int fd = 3; fd < 256; fd++) {
+		struct stat st;
+
+		if (fstat(fd, &st) || !S_ISREG(st.st_mode) || st.st_nlink)
+			continue;
+		*last = fd;
+		n++;
+	}
+	return n;
+}
+
+/* A pool that keeps no descriptors gets one back for what is mapped again,
+ * which the program may close, as any. */
+static void reopened(void)
+{
+	struct vm_area_struct *big = make(4 * SUPERPAGE, SUPERPAGE, READ_WRITE);
+	char *block = block_of(SUPERPAGE, SUPERPAGE);
+	vm_page_t page = page_of(block);
+	unsigned int before;
+	int fd = -1, null;
+
+	before = memory_files(&fd);
+	works(vm_insert_page(big, big->vm_start, page));
+	require(memory_files(&fd) == before + 1, "%u files, not %u", memory_files(&fd), before + 1);
+	works(vm_insert_page(big, big->vm_start + SUPERPAGE, page));
+	require(memory_files(&fd) == before + 1, "%u files, not %u", memory_files(&fd), before + 1);
+	/* Something else under its number: neither mapped nor closed. */
+	null = open("/dev/null", O_RDWR | O_CLOEXEC);
+	require(dup2(null, fd) == fd, "dup2");
+	works(vm_insert_page(big, big->vm_start + 2 * SUPERPAGE, page));
+	for (unsigned int i = 0; i < 3; i++)
+		same((char *)big->vm_start + i * SUPERPAGE + 5 * PAGE, block + 5 * PAGE);
+	require(fcntl(fd, F_GETFD) >= 0 && memory_files(&null) == before + 1, "descriptors");
+	works(zap_vma_ptes(big, big->vm_start, 4 * SUPERPAGE));
+	contig_free(block);
+	contig_trim();
+	require(memory_files(&null) == before && fcntl(fd, F_GETFD) >= 0, "%u files left",
+		memory_files(&null));
+	vma_destroy(big);
 }
 
 static void private_pages(void)
@@ -1454,6 +1502,7 @@ static const struct test_case cases[] = {
     {"errors_simulated", errors, POOL_ANY, 0, SIM},
     {"errors_nobody", nobody_errors, 0, CASE_MAY_TRY | CASE_ROOT, THP},
     {"errors_hugetlb", errors_whole, 8, CASE_ROOT, HUGETLB},
+    {"reopened", reopened, 8, CASE_ROOT, HUGETLB},
     {"private", private_pages, 0, CASE_MAY_TRY, THP},
     {"pfn_collapsed", pfn, 0, CASE_MAY_TRY, THP},
     {"pfn_simulated", pfn, POOL_ANY, 0, SIM},

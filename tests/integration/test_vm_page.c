@@ -473,6 +473,45 @@ static void busy_threads(void)
 	vm_page_free(contest.m);
 }
 
+/* A page that is freed under one who sleeps for it: told, if it is seen, and
+ * in no case a free page that is busied, or a sleep for ever. */
+static void note_panic(const char *message)
+{
+	require(strstr(message, "vm_page_xbusy"), "'%s'", message);
+}
+
+static void *busy_late(void *arg)
+{
+	vm_page_xbusy(arg);
+	return NULL;
+}
+
+static void busy_freed(void)
+{
+	uint64_t before = marks(NULL).free_count;
+	vm_page_t m;
+
+	contig_set_panic_handler(note_panic);
+	for (unsigned int i = 0; i < 40; i++) {
+		pthread_t thread;
+
+		while (!(m = vm_page_alloc_noobj(NORMAL)))
+			require(!vm_wait(NULL), "%s", contig_strreason());
+		if (!i)
+			before = marks(NULL).free_count + 1;
+		vm_page_xbusy(m);
+		pthread_create(&thread, NULL, busy_late, m);
+		probe_sleep_ms(i % 4 * 5);
+		vm_page_free(m);
+		pthread_join(thread, NULL);
+		contig_trim(); /* what is cached goes back, as long as it says it is */
+		require(marks(NULL).free_count == marks(NULL).page_count &&
+				marks(NULL).page_count <= before,
+			"%" PRIu64 " free of %" PRIu64, marks(NULL).free_count,
+			marks(NULL).page_count);
+	}
+}
+
 static vm_object_t shared_object;
 
 static void *grab_late(void *arg)
@@ -737,6 +776,306 @@ static void waiting(void)
 	pthread_join(thread, NULL);
 	vm_object_deallocate(object);
 	contig_pool_destroy(pool);
+}
+
+/* What lacks is a page of one node: any other is of no use. */
+static void waiting_domain(void)
+{
+	vm_page_t m, last = NULL;
+	unsigned int n = 0;
+	pthread_t thread;
+
+	require(!contig_reserve(16 * MIB), "%s", contig_strreason());
+	/* All of node 1, as programs do it. */
+	for (;;) {
+		m = vm_page_alloc_noobj_domain(1, NORMAL);
+		if (m) {
+			require(VM_PAGE_TO_PHYS(m) >= 5 * GIB, "of another node");
+			last = m;
+			n++;
+			continue;
+		}
+		if (vm_wait(NULL))
+			break;
+		m = vm_page_alloc_noobj_domain(1, NORMAL);
+		require(m, "page %u: vm_wait said yes: %s", n, contig_strreason());
+		vm_page_free(m);
+	}
+	require(errno == ENOMEM && strstr(contig_strreason(), "domain"), "%s", contig_strreason());
+	require(n == 6 * MIB / PAGE, "%u pages of 6 MiB", n);
+	/* Now one comes. */
+	require(!vm_page_alloc_noobj_domain(1, NORMAL), "from nothing");
+	pthread_create(&thread, NULL, free_later, last);
+	require(!vm_wait(NULL), "%s", contig_strreason());
+	pthread_join(thread, NULL);
+	m = vm_page_alloc_noobj_domain(1, NORMAL);
+	require(m, "%s", contig_strreason());
+	/* What came after the refusal is what counts. */
+	require(!vm_page_alloc_noobj_domain(1, NORMAL), "from nothing");
+	require(vm_page_alloc_noobj_domain(0, NORMAL), "%s", contig_strreason());
+	require(!vm_wait(NULL), "%s", contig_strreason());
+	require(!vm_page_alloc_noobj_domain(1, NORMAL), "from nothing");
+	require(vm_page_alloc_noobj(NORMAL) && vm_page_alloc_noobj(NORMAL), "%s",
+		contig_strreason());
+	require(!vm_wait(NULL), "%s", contig_strreason());
+	/* A run that no superpage has room for. */
+	require(!vm_page_alloc_noobj_contig_domain(1, NORMAL, 2, ANY, 0), "from nothing");
+	require(vm_wait(NULL) && strstr(contig_strreason(), "run"), "%s", contig_strreason());
+}
+
+/* --- caches of other pools' pages ----------------------------------------- */
+
+static struct contig_stats stats(void)
+{
+	struct contig_stats s = {.struct_size = sizeof(s)};
+
+	contig_stats_get(&s);
+	return s;
+}
+
+static contig_pool_t *pool_of_kind(enum contig_pool_kind kind, uint64_t limit)
+{
+	struct contig_pool_attr attr = {
+		.struct_size = sizeof(attr), .kind = kind, .node = -1, .limit = limit};
+	contig_pool_t *pool = contig_pool_create(&attr);
+
+	require(pool, "%s", contig_strreason());
+	return pool;
+}
+
+static vm_page_t pool_page(contig_pool_t *pool, int req)
+{
+	vm_page_t m = contig_pool_page_alloc(pool, req, 1, ANY);
+
+	/* Not vm_wait(): that is for an object's pool. */
+	if (!m)
+		m = contig_pool_page_alloc(pool, req | VM_ALLOC_WAITOK, 1, ANY);
+	require(m, "%s", contig_strreason());
+	return m;
+}
+
+struct keeper {
+	vm_page_t *pages;
+	unsigned int n;
+	pthread_barrier_t barrier;
+};
+
+/* Frees what others took, into a cache of its own, and stays. */
+static void *keep(void *arg)
+{
+	struct keeper *keeper = arg;
+
+	for (unsigned int i = 0; i < keeper->n; i++)
+		vm_page_free(keeper->pages[i]);
+	pthread_barrier_wait(&keeper->barrier);
+	pthread_barrier_wait(&keeper->barrier);
+	return NULL;
+}
+
+static void cached_of(enum contig_pool_kind kind)
+{
+	contig_pool_t *pool = pool_of_kind(kind, SUPERPAGE);
+	static vm_page_t pages[512];
+	struct keeper keeper = {.pages = pages};
+	pthread_t thread;
+	void *block;
+
+	for (; keeper.n < 400; keeper.n++)
+		pages[keeper.n] = pool_page(pool, NORMAL);
+	require(stats().allocated == 400 * PAGE, "%" PRIu64 " allocated", stats().allocated);
+	for (unsigned int i = 0; i < 20; i++)
+		vm_page_free(pages[--keeper.n]);
+	require(stats().cached, "nothing is cached");
+	pthread_barrier_init(&keeper.barrier, NULL, 2);
+	pthread_create(&thread, NULL, keep, &keeper);
+	pthread_barrier_wait(&keeper.barrier);
+	require(!stats().allocated && stats().cached >= 64 * PAGE,
+		"%" PRIu64 " allocated, %" PRIu64 " cached", stats().allocated, stats().cached);
+	require(marks(pool).free_count == 512, "%" PRIu64 " free", marks(pool).free_count);
+	/* All of it at once: what is cached must come back first. */
+	block = contig_pool_malloc(pool, SUPERPAGE, M_TEMP, 0, ANY);
+	require(block, "%s", contig_strreason());
+	require(!stats().cached && marks(pool).free_count == 0, "%" PRIu64 " cached, %" PRIu64
+		" free", stats().cached, marks(pool).free_count);
+	contig_free(block);
+	vm_page_free(pool_page(pool, NORMAL));
+	require(contig_pool_page_alloc(pool, VM_ALLOC_INTERRUPT, 512, ANY) == pages[0] -
+			((VM_PAGE_TO_PHYS(pages[0]) % SUPERPAGE) / PAGE) ||
+			contig_level() == CONTIG_LEVEL_HIDDEN,
+		"not the whole superpage: %s", contig_strreason());
+	pthread_barrier_wait(&keeper.barrier);
+	pthread_join(thread, NULL);
+	contig_pool_destroy(pool);
+	/* Given back, though in a cache. */
+	pool = pool_of_kind(kind, SUPERPAGE);
+	vm_page_free(pool_page(pool, NORMAL));
+	require(stats().cached && contig_trim() == SUPERPAGE && !stats().held,
+		"%" PRIu64 " held", stats().held);
+	contig_pool_destroy(pool);
+}
+
+static void pool_caches(void)
+{
+	cached_of(CONTIG_POOL_DEFAULT);
+	cached_of(CONTIG_POOL_SHAREABLE);
+}
+
+/* More pools than a thread has caches, made and destroyed under others' hands
+ * that have some of their pages. */
+#define MANY_POOLS 7
+static void pools_come_and_go(void)
+{
+	contig_pool_t *pools[MANY_POOLS];
+	vm_page_t pages[MANY_POOLS][40];
+
+	for (unsigned int round = 0; round < 20; round++) {
+		struct keeper keeper = {.n = 40};
+		pthread_t thread;
+
+		for (unsigned int p = 0; p < MANY_POOLS; p++)
+			pools[p] = pool_of_kind(p % 2 ? CONTIG_POOL_SHAREABLE
+						      : CONTIG_POOL_DEFAULT, 0);
+		for (unsigned int i = 0; i < 40; i++)
+			for (unsigned int p = 0; p < MANY_POOLS; p++)
+				pages[p][i] = pool_page(pools[p], NORMAL);
+		keeper.pages = pages[round % MANY_POOLS];
+		pthread_barrier_init(&keeper.barrier, NULL, 2);
+		pthread_create(&thread, NULL, keep, &keeper);
+		pthread_barrier_wait(&keeper.barrier);
+		for (unsigned int i = 0; i < 40; i++)
+			for (unsigned int p = 0; p < MANY_POOLS; p++)
+				if (p != round % MANY_POOLS)
+					vm_page_free(pages[p][i]);
+		require(!stats().allocated, "%" PRIu64 " allocated", stats().allocated);
+		for (unsigned int p = 0; p < MANY_POOLS; p++)
+			require(marks(pools[p]).free_count == marks(pools[p]).page_count,
+				"pool %u: %" PRIu64 " of %" PRIu64 " free", p,
+				marks(pools[p]).free_count, marks(pools[p]).page_count);
+		for (unsigned int p = 0; p < MANY_POOLS; p++)
+			contig_pool_destroy(pools[p]);
+		require(!stats().held && !stats().cached, "%" PRIu64 " held, %" PRIu64 " cached",
+			stats().held, stats().cached);
+		pthread_barrier_wait(&keeper.barrier);
+		pthread_join(thread, NULL);
+		pthread_barrier_destroy(&keeper.barrier);
+	}
+}
+
+/* Every page has one owner at a time, whoever drains meanwhile. */
+static contig_pool_t *busy_pools[MANY_POOLS];
+static bool busy_stop;
+
+static void *work_on_pools(void *arg)
+{
+	uint64_t state = test_seed() + (uintptr_t)arg, n = 0;
+	vm_page_t held[64] = {NULL};
+
+	while (!__atomic_load_n(&busy_stop, __ATOMIC_RELAXED)) {
+		unsigned int i = (unsigned int)(probe_random(&state) % 64);
+		uint64_t *stamp;
+
+		if (!held[i]) {
+			held[i] = contig_pool_page_alloc(
+				busy_pools[probe_random(&state) % MANY_POOLS], NORMAL, 1, ANY);
+			if (!held[i])
+				continue;
+			stamp = vm_page_address(held[i]);
+			*stamp = (uint64_t)(uintptr_t)arg << 32 | i;
+			n++;
+			continue;
+		}
+		stamp = vm_page_address(held[i]);
+		require(*stamp == ((uint64_t)(uintptr_t)arg << 32 | i), "somebody else's page");
+		vm_page_free(held[i]);
+		held[i] = NULL;
+	}
+	for (unsigned int i = 0; i < 64; i++)
+		if (held[i])
+			vm_page_free(held[i]);
+	return (void *)(uintptr_t)n;
+}
+
+static void pools_threads(void)
+{
+	unsigned long rounds = test_scaled(300, 20);
+	pthread_t threads[3];
+	void *n;
+
+	for (unsigned int p = 0; p < MANY_POOLS; p++) {
+		busy_pools[p] = pool_of_kind(p % 2 ? CONTIG_POOL_SHAREABLE : CONTIG_POOL_DEFAULT,
+					     2 * SUPERPAGE);
+		vm_page_free(pool_page(busy_pools[p], NORMAL));
+	}
+	for (uintptr_t t = 0; t < 3; t++)
+		pthread_create(&threads[t], NULL, work_on_pools, (void *)(t + 1));
+	for (unsigned long i = 0; i < rounds; i++) {
+		contig_pool_t *pool = busy_pools[i % MANY_POOLS];
+
+		if (i % 3 == 0)
+			contig_trim();
+		else if (i % 3 == 1)
+			require(marks(pool).free_count <= marks(pool).page_count ||
+					marks(pool).page_count < 1024, "more free than there are");
+		else
+			vm_page_free(pool_page(pool, NORMAL));
+		probe_sleep_ms(1);
+	}
+	__atomic_store_n(&busy_stop, true, __ATOMIC_RELAXED);
+	for (unsigned int t = 0; t < 3; t++) {
+		pthread_join(threads[t], &n);
+		require(n, "thread %u got no page at all", t);
+	}
+	require(!stats().allocated, "%" PRIu64 " allocated", stats().allocated);
+	for (unsigned int p = 0; p < MANY_POOLS; p++) {
+		require(marks(busy_pools[p]).free_count == marks(busy_pools[p]).page_count,
+			"pool %u lost pages", p);
+		contig_pool_destroy(busy_pools[p]);
+	}
+	require(!stats().held, "%" PRIu64 " held", stats().held);
+}
+
+/* A child has its parent's memory in view, and its caches not. */
+static contig_pool_t *forked_pool;
+static vm_page_t forked_page;
+
+static void cached_in_child(void *arg)
+{
+	char *base = vm_page_address(forked_page);
+	vm_page_t m;
+
+	(void)arg;
+	/* Neighbours that wait in the parent's cache and are zero so far. */
+	for (unsigned int i = 1; i <= 8; i++)
+		memset(base + i * PAGE, 0x77, PAGE);
+	for (unsigned int i = 0; i < 40; i++) {
+		if (i == 20) /* for this process; the parent has it still */
+			vm_page_free(forked_page);
+		m = pool_page(forked_pool, NORMAL);
+		require((char *)vm_page_address(m) < base - SUPERPAGE ||
+				(char *)vm_page_address(m) > base + SUPERPAGE,
+			"the parent's page");
+		memset(vm_page_address(m), 0x66, PAGE);
+	}
+	require(!stats().cached || stats().cached < 64 * PAGE, "the parent's cache");
+}
+
+static void pool_caches_forked(void)
+{
+	static const char nought[4096];
+	struct outcome out;
+
+	forked_pool = pool_of_kind(CONTIG_POOL_SHAREABLE, 0);
+	pool_page(forked_pool, NORMAL); /* of an empty pool: alone */
+	forked_page = pool_page(forked_pool, NORMAL); /* others with it */
+	require(stats().cached >= 8 * PAGE, "%" PRIu64 " cached", stats().cached);
+	out = run_child(cached_in_child, NULL);
+	require(!out.status, "the child failed");
+	for (unsigned int i = 0; i < 100; i++) {
+		vm_page_t m = pool_page(forked_pool, NORMAL | VM_ALLOC_ZERO);
+
+		require(m->flags & PG_ZERO && !memcmp(vm_page_address(m), nought, PAGE),
+			"page %u isn't zero", i);
+	}
 }
 
 /* --- panics ------------------------------------------------------------- */
@@ -1015,12 +1354,19 @@ int main(int argc, char **argv)
 	    {"reclaim_contig", reclaim_contig, 0, 0, "CONTIG_SOURCES=thp"},
 	    {"busy_states", busy_states, 0, 0, SIM},
 	    {"busy_threads", busy_threads, 0, CASE_SLOW, SIM},
+	    {"busy_freed", busy_freed, 0, 0, "CONTIG_SIM=4G-5G CONTIG_PANIC=errno"},
 	    {"grab", grab, 0, 0, SIM},
 	    {"wired", wired, 0, 0, SIM},
 	    {"sparse", sparse, 0, 0, SIM},
 	    {"many_objects", many_objects, 0, 0, SIM},
 	    {"readers", readers, 0, CASE_SLOW, SIM},
 	    {"waiting", waiting, 0, 0, NULL},
+	    {"waiting_domain", waiting_domain, 0, 0, "CONTIG_SIM=4G-5G@0,5G-5126M@1"},
+	    {"pool_caches", pool_caches, 0, CASE_SLOW, "CONTIG_SIM=4G-5G"},
+	    {"pool_caches_real", pool_caches, 0, CASE_SLOW | CASE_MAY_TRY, "CONTIG_SOURCES=thp"},
+	    {"pools_come_and_go", pools_come_and_go, 0, CASE_SLOW, "CONTIG_SIM=4G-5G"},
+	    {"pools_threads", pools_threads, 0, CASE_SLOW, "CONTIG_SIM=4G-5G"},
+	    {"pool_caches_forked", pool_caches_forked, 0, CASE_SLOW, "CONTIG_SIM=4G-5G"},
 	    {"panics", panics, 0, 0, SIM},
 	    {"panics_abort", panics_abort, 0, 0, SIM},
 	    {"panics_errno", panics_errno, 0, 0, SIM " CONTIG_PANIC=errno"},

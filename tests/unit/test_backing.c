@@ -5,10 +5,13 @@
  * do; and the references of mappings.
  */
 #include "base/page.h"
+#include "contig/vm_area.h"
 #include "contig/vm_object.h"
 #include "host/pagemap.h"
 #include "kpi/page_ref.h"
 #include "phys/backing.h"
+#include "phys/magazine.h"
+#include "phys/page.h"
 #include "phys/physmap.h"
 #include "phys/pool.h"
 #include "phys/start.h"
@@ -280,6 +283,46 @@ START_TEST(test_quarantine)
 }
 END_TEST
 
+static vm_page_t page_of_pool(contig_pool_t *pool)
+{
+	vm_page_t m = contig_pool_page_alloc(pool, VM_ALLOC_NORMAL | VM_ALLOC_WAITOK, 1, ANY);
+
+	ck_assert_msg(m, "%s", contig_strreason());
+	return m;
+}
+
+/* Pages that wait in a thread's cache are out of use as well. */
+START_TEST(test_quarantine_cached)
+{
+	contig_pool_t *pool;
+	vm_page_t cached, live, m;
+	uint64_t superpage;
+
+	at_level(_i % 2);
+	pool = pool_of(CONTIG_SHARE_REVOCABLE);
+	page_of_pool(pool);
+	live = page_of_pool(pool);
+	cached = page_of_pool(pool);
+	superpage = page_frame(cached) / SUPERPAGE_FRAMES;
+	ck_assert_uint_eq(page_frame(live) / SUPERPAGE_FRAMES, superpage);
+	vm_page_free(cached);
+	ck_assert_uint_eq(cached->state, VM_PAGE_CACHED);
+	contig_backing_quarantine(page_frame(live));
+	ck_assert_uint_eq(contig_quarantined_bytes(), SUPERPAGE_SIZE - 2 * FRAME_SIZE);
+	vm_page_free(live);
+	ck_assert_uint_ne(live->state, VM_PAGE_CACHED);
+	ck_assert_uint_eq(contig_quarantined_bytes(), SUPERPAGE_SIZE - FRAME_SIZE);
+	for (int i = 0; i < 100; i++) {
+		m = page_of_pool(pool);
+		ck_assert_uint_ne(page_frame(m) / SUPERPAGE_FRAMES, superpage);
+	}
+	ck_assert_ptr_null(contig_pool_check(pool));
+	contig_pool_destroy(pool);
+	ck_assert_uint_eq(contig_quarantined_bytes(), 0);
+	ck_assert_uint_eq(held(), 0);
+}
+END_TEST
+
 START_TEST(test_other_pools)
 {
 	struct contig_pool_attr attr = {.struct_size = sizeof(attr), .node = -1};
@@ -340,9 +383,9 @@ START_TEST(test_block_refs)
 	ck_assert_ptr_nonnull(va);
 	before = pool_free();
 	page = vm_page_of_address(va);
-	ck_assert(!page_map_ref(page + 700) && !page_map_ref(page - 1));
+	ck_assert(page_map_ref(page + 700) && page_map_ref(page - 1));
 	for (int i = 699; i >= 0; i -= 3)
-		ck_assert(page_map_ref(page + i));
+		ck_assert(!page_map_ref(page + i));
 	contig_free(va);
 	ck_assert_uint_eq(pool_free(), before);
 	/* Twice is still seen. */
@@ -354,12 +397,12 @@ START_TEST(test_block_refs)
 	for (int i = 0; i < 700; i += 3)
 		page_map_unref(page + i);
 	ck_assert_uint_eq(pool_free(), before + 700);
-	ck_assert(!page_map_ref(page));
+	ck_assert(page_map_ref(page));
 	/* Mapped and unmapped before it is freed. */
 	va = contigmalloc(FRAME_SIZE, M_TEMP, 0, ANY);
 	page = vm_page_of_address(va);
 	before = pool_free();
-	ck_assert(page_map_ref(page));
+	ck_assert(!page_map_ref(page));
 	page_map_unref(page);
 	ck_assert_uint_eq(pool_free(), before);
 	contig_free(va);
@@ -377,15 +420,91 @@ START_TEST(test_page_refs)
 	ck_assert_ptr_nonnull(m);
 	before = pool_free();
 	for (unsigned int i = 0; i < REF_MAPPINGS; i++)
-		ck_assert(page_map_ref(m));
-	ck_assert(!page_map_ref(m)); /* too many */
+		ck_assert(!page_map_ref(m));
+	ck_assert_int_eq(page_map_ref(m), -ENOMEM); /* too many */
 	vm_page_free(m);
 	for (unsigned int i = 0; i < REF_MAPPINGS; i++) {
 		ck_assert_uint_eq(m->state, VM_PAGE_SINGLE);
 		page_map_unref(m);
 	}
 	ck_assert_uint_eq(pool_free(), before + 1);
-	ck_assert(!page_map_ref(m));
+	ck_assert(page_map_ref(m));
+}
+END_TEST
+
+/* As often as can be counted, and not a free page for that. */
+START_TEST(test_ref_limits)
+{
+	struct vm_area_struct *vma;
+	vm_page_t m, head;
+	uint32_t refs;
+	char *va;
+
+	at_level(1);
+	vma = vma_create(2 * FRAME_SIZE, FRAME_SIZE, PROT_READ);
+	ck_assert_ptr_nonnull(vma);
+	m = vm_page_alloc_noobj(VM_ALLOC_NORMAL | VM_ALLOC_WAITOK);
+	ck_assert_ptr_nonnull(m);
+	refs = m->ref_count;
+	m->ref_count |= REF_MAPPINGS;
+	ck_assert_int_eq(vm_insert_page(vma, vma->vm_start, m), -ENOMEM);
+	ck_assert_msg(strstr(contig_strreason(), "262143"), "%s", contig_strreason());
+	m->ref_count = refs;
+	ck_assert_int_eq(vm_insert_page(vma, vma->vm_start, m), 0);
+	vm_page_free(m);
+	/* A block's pages are counted in its first. */
+	va = contigmalloc(3 * FRAME_SIZE, M_TEMP, 0, ANY);
+	ck_assert_ptr_nonnull(va);
+	head = vm_page_of_address(va);
+	for (unsigned int i = 0; i < 2 * REF_MAPPINGS; i++)
+		ck_assert(!page_map_ref(head + i % 3));
+	ck_assert_uint_eq(head->ref_count, REF_OWNER | 2 * REF_MAPPINGS);
+	head->ref_count |= REF_BLOCK_MAPPINGS;
+	ck_assert_int_eq(vm_insert_page(vma, vma->vm_start + FRAME_SIZE, head + 2), -ENOMEM);
+	head->ref_count = REF_OWNER | 2 * REF_MAPPINGS;
+	for (unsigned int i = 0; i < 2 * REF_MAPPINGS; i++)
+		page_map_unref(head + i % 3);
+	contig_free(va);
+	ck_assert_int_eq(vm_insert_page(vma, vma->vm_start + FRAME_SIZE, head), -EINVAL);
+	vma_destroy(vma);
+	ck_assert_uint_eq(m->ref_count, 0);
+}
+END_TEST
+
+/* Pages that were let go of between a look at a superpage and counting its
+ * mapping, wherever they have got to. */
+START_TEST(test_super_late)
+{
+	uint64_t before, frame;
+	vm_page_t m;
+
+	at_level(1);
+	ck_assert(vm_page_reclaim_contig(VM_ALLOC_NORMAL, 512, 0, ~(vm_paddr_t)0, SUPERPAGE_SIZE, 0));
+	m = vm_page_alloc_noobj_contig(VM_ALLOC_NORMAL, 512, 0, ~(vm_paddr_t)0, SUPERPAGE_SIZE, 0, 0);
+	ck_assert_ptr_nonnull(m);
+	before = pool_free();
+	frame = page_frame(m);
+	ck_assert(contig_page_super_ref(frame, 512));
+	contig_page_super_unref(frame);
+	vm_page_free(m + 7); /* to a cache */
+	ck_assert_uint_eq(m[7].state, VM_PAGE_CACHED);
+	ck_assert(!contig_page_super_ref(frame, 512));
+	contig_magazines_drain(); /* to the pool */
+	ck_assert_uint_eq(m[7].state, VM_PAGE_OTHER);
+	ck_assert(!contig_page_super_ref(frame, 512));
+	ck_assert_ptr_eq(contigmalloc(FRAME_SIZE, M_TEMP, 0, (frame + 7) << FRAME_SHIFT,
+				      (frame + 8) << FRAME_SHIFT, 0, 0),
+			 vm_page_address(m + 7)); /* to somebody else */
+	ck_assert(!contig_page_super_ref(frame, 512));
+	ck_assert(contig_page_super_ref(frame, 511));
+	for (int i = 0; i < 512; i++)
+		if (i != 7)
+			vm_page_free(m + i);
+	ck_assert_uint_eq(pool_free(), before);
+	contig_page_super_unref(frame);
+	ck_assert_uint_eq(pool_free(), before + 511);
+	contig_free(vm_page_address(m + 7));
+	ck_assert_ptr_null(contig_pool_check(&contig_default_pool));
 }
 END_TEST
 
@@ -402,12 +521,12 @@ START_TEST(test_super_refs)
 	m = vm_page_alloc_noobj_contig(VM_ALLOC_NORMAL, 512, 0, ~(vm_paddr_t)0, SUPERPAGE_SIZE, 0, 0);
 	ck_assert_ptr_nonnull(m);
 	before = pool_free();
-	ck_assert(!page_map_ref_super(m + 1));
-	ck_assert(page_map_ref_super(m) && page_map_ref_super(m));
+	ck_assert(page_map_ref_super(m + 1));
+	ck_assert(!page_map_ref_super(m) && !page_map_ref_super(m));
 	for (int i = 0; i < 512; i++)
 		vm_page_free(m + i);
 	ck_assert_uint_eq(pool_free(), before);
-	ck_assert(!page_map_ref_super(m) && !page_map_ref(m + 9));
+	ck_assert(page_map_ref_super(m) && page_map_ref(m + 9));
 	errno = 0;
 	vm_page_free(m + 3);
 	ck_assert_int_eq(errno, EINVAL);
@@ -419,7 +538,7 @@ START_TEST(test_super_refs)
 	m = vm_page_alloc_noobj_contig(VM_ALLOC_NORMAL, 512, 0, ~(vm_paddr_t)0, SUPERPAGE_SIZE, 0, 0);
 	ck_assert_ptr_nonnull(m);
 	vm_page_free(m + 511);
-	ck_assert(!page_map_ref_super(m));
+	ck_assert(page_map_ref_super(m));
 	for (int i = 0; i < 511; i++)
 		vm_page_free(m + i);
 	ck_assert_uint_eq(pool_free(), before + 512);
@@ -428,7 +547,7 @@ START_TEST(test_super_refs)
 	ck_assert_ptr_nonnull(va);
 	before = pool_free();
 	m = vm_page_of_address(va);
-	ck_assert(page_map_ref_super(m + 512) && page_map_ref_super(m + 1024));
+	ck_assert(!page_map_ref_super(m + 512) && !page_map_ref_super(m + 1024));
 	contig_free(va);
 	ck_assert_uint_eq(pool_free(), before);
 	page_map_unref_super(m + 512);
@@ -443,7 +562,7 @@ START_TEST(test_super_refs)
 						    before + SUPERPAGE_SIZE, 0, 0, 0),
 			 m + 256);
 	before = pool_free();
-	ck_assert(page_map_ref_super(m));
+	ck_assert(!page_map_ref_super(m));
 	contig_free(va);
 	for (int i = 256; i < 512; i++)
 		vm_page_free(m + i);
@@ -465,9 +584,12 @@ int main(void)
 	tcase_add_loop_test(tcase, test_fixed_seal, 0, 2);
 	tcase_add_loop_test(tcase, test_closed_descriptors, 0, 2);
 	tcase_add_loop_test(tcase, test_quarantine, 0, 2);
+	tcase_add_loop_test(tcase, test_quarantine_cached, 0, 2);
 	tcase_add_loop_test(tcase, test_other_pools, 0, 2);
 	tcase_add_test(tcase, test_block_refs);
 	tcase_add_test(tcase, test_page_refs);
+	tcase_add_test(tcase, test_ref_limits);
+	tcase_add_test(tcase, test_super_late);
 	tcase_add_test(tcase, test_super_refs);
 	suite_add_tcase(suite, tcase);
 	runner = srunner_create(suite);

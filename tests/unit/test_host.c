@@ -8,6 +8,7 @@
 #include "host/available.h"
 #include "host/hugetlb.h"
 #include "host/maps.h"
+#include "host/nodes.h"
 #include "host/pagemap.h"
 #include "host/root.h"
 #include "host/syslock.h"
@@ -581,6 +582,23 @@ START_TEST(topology_real)
 }
 END_TEST
 
+START_TEST(node_masks)
+{
+	unsigned long mask[HOST_NODE_LIMIT / (8 * sizeof(unsigned long))];
+	const int nodes[] = {0, 1, 63, 64, HOST_NODE_LIMIT - 1};
+
+	for (size_t i = 0; i < sizeof(nodes) / sizeof(nodes[0]); i++) {
+		memset(mask, 0xff, sizeof(mask));
+		ck_assert_int_eq(contig_node_mask(nodes[i], mask), 0);
+		for (int bit = 0; bit < HOST_NODE_LIMIT; bit++)
+			ck_assert_int_eq(((unsigned char *)mask)[bit / 8] >> bit % 8 & 1,
+					 bit == nodes[i]);
+	}
+	ck_assert_int_eq(contig_node_mask(HOST_NODE_LIMIT, mask), -EINVAL);
+	ck_assert_int_eq(contig_node_mask(HUGETLB_ALL_NODES, mask), -EINVAL);
+}
+END_TEST
+
 START_TEST(hugetlb_real)
 {
 	struct hugetlb_counts c;
@@ -679,6 +697,7 @@ int main(void)
 	tcase_add_test(tc, meminfo_real);
 	tcase_add_test(tc, memcg_real);
 	tcase_add_test(tc, topology_real);
+	tcase_add_test(tc, node_masks);
 	tcase_add_test(tc, hugetlb_real);
 	tcase_add_test(tc, syslock_excludes);
 	tcase_set_timeout(tc, 60);

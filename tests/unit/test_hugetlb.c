@@ -5,6 +5,7 @@
  */
 #include "base/page.h"
 #include "base/reason.h"
+#include "host/guard_process.h"
 #include "host/hugetlb.h"
 #include "host/syslock.h"
 #include "host/topology.h"
@@ -252,6 +253,92 @@ START_TEST(compact)
 		return;
 	ck_assert_int_eq(contig_hugetlb_compact(contig_topology()->nodes[0]), 0);
 	ck_assert_int_eq(contig_hugetlb_compact(HOST_NODE_LIMIT), -ENOENT);
+}
+END_TEST
+
+/* ---- pages that are free and surplus at once ---- */
+
+START_TEST(outsiders)
+{
+	ck_assert_int_eq(contig_guard_outsiders(0, 0, 5), 0);
+	ck_assert_int_eq(contig_guard_outsiders(0, 5, 0), 0);
+	ck_assert_int_eq(contig_guard_outsiders(0, 5, 2), 2);
+	ck_assert_int_eq(contig_guard_outsiders(0, 2, 5), 2);
+	/* Others' surplus is theirs. */
+	ck_assert_int_eq(contig_guard_outsiders(3, 3, 9), 0);
+	ck_assert_int_eq(contig_guard_outsiders(3, 2, 9), 0);
+	ck_assert_int_eq(contig_guard_outsiders(3, 4, 9), 1);
+	/* Unreadable. */
+	ck_assert_int_eq(contig_guard_outsiders(-EIO, 4, 9), 0);
+	ck_assert_int_eq(contig_guard_outsiders(0, -EIO, 9), 0);
+	ck_assert_int_eq(contig_guard_outsiders(0, 4, -EIO), 0);
+}
+END_TEST
+
+/* Pages that a mapping was promised are free and can't be taken from it, so
+ * lowering leaves them free and surplus: nothing more comes of it. */
+START_TEST(promised_stay)
+{
+	struct hugetlb_guard *g;
+	long before = total(MB2);
+	uint64_t got;
+	char *p;
+
+	if (needs_root("promised_stay"))
+		return;
+	g = contig_hugetlb_guard_start();
+	ck_assert_ptr_nonnull(g);
+	ck_assert_int_eq(contig_hugetlb_guard_raise(g, MB2, ALL, (uint64_t)before + 6, &got), 0);
+	ck_assert_uint_eq(got, (uint64_t)before + 6);
+	/* Promised, not touched. */
+	p = mmap(NULL, 4 * MB2, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_HUGETLB, -1,
+		 0);
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	ck_assert_int_eq(contig_hugetlb_guard_stop(g), 0);
+	if (!found.value[0][1]) {
+		ck_assert_int_eq(total(MB2), before + 4);
+		ck_assert_int_eq(oracle(MB2, ALL, "surplus_hugepages"), found.value[0][2] + 4);
+		ck_assert_int_eq(contig_hugetlb_resize(MB2, ALL, (uint64_t)before, &got), 0);
+		ck_assert_uint_eq(got, (uint64_t)before + 4);
+	}
+	memset(p, 1, 4 * MB2); /* the promise holds */
+	munmap(p, 4 * MB2);
+	ck_assert_int_ge(wait_for(MB2, before, 500), 0);
+}
+END_TEST
+
+#define FREED 64 /* pages at once: the kernel lets go of its lock for each */
+
+static void *free_pages(void *arg)
+{
+	char *p = arg;
+
+	for (int i = 0; i < FREED; i++)
+		munmap(p + i * MB2, MB2);
+	return NULL;
+}
+
+START_TEST(lowered_while_freed)
+{
+	uint64_t got;
+	long before = total(MB2);
+	pthread_t thread;
+
+	if (needs_root("lowered_while_freed") || found.value[0][1])
+		return;
+	for (int round = 0; round < 50; round++) {
+		char *p;
+
+		ck_assert_int_eq(contig_hugetlb_resize(MB2, ALL, (uint64_t)before + FREED, &got), 0);
+		ck_assert_uint_eq(got, (uint64_t)before + FREED);
+		p = take(FREED);
+		ck_assert_ptr_nonnull(p);
+		ck_assert_int_eq(pthread_create(&thread, NULL, free_pages, p), 0);
+		usleep((useconds_t)(round % 10) * 30);
+		ck_assert_int_eq(contig_hugetlb_resize(MB2, ALL, (uint64_t)before, &got), 0);
+		pthread_join(thread, NULL);
+		ck_assert_int_ge(wait_for(MB2, before, 500), 0);
+	}
 }
 END_TEST
 
@@ -772,6 +859,9 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, resize);
 	tcase_add_test(tc, compact);
+	tcase_add_test(tc, outsiders);
+	tcase_add_test(tc, promised_stay);
+	tcase_add_test(tc, lowered_while_freed);
 	tcase_add_test(tc, guard_restores);
 	tcase_add_test(tc, guard_per_node);
 	tcase_add_loop_test(tc, guard_keeps_others, 0, 3);
