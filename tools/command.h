@@ -21,5 +21,6 @@ int cmd_doctor(int argc, char **argv);
 int cmd_alloc(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_pool(int argc, char **argv);
+int cmd_phys(int argc, char **argv);
 
 #endif

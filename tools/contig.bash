@@ -15,7 +15,9 @@ $_contig_output"
 _contig_options_pool="--size --node --dry-run --contiguity --runs --sysroot
 $_contig_output"
 
-_contig_commands='doctor alloc replay pool'
+_contig_options_phys="--node --owners --svg --no-map --sysroot $_contig_output"
+
+_contig_commands='doctor alloc replay pool phys'
 _contig_actions='show grow shrink demote compact below keep-contiguous'
 
 _contig_nodes() {
@@ -31,6 +33,8 @@ _contig_columns() {
 	alloc) echo block start end size page_size node wiring level check address time_ns ;;
 	replay) echo id outcome start time_ns reclaims errno site reason judged size low \
 		high alignment boundary note ;;
+	phys) echo node zone ram free longest_free superpages superpages_free \
+		superpages_most gigapages_free gigapages_most in_the_way longest_free_at ;;
 	pool) echo size node total free reserved surplus overcommit bytes bytes_free ;;
 	esac
 }

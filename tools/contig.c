@@ -14,6 +14,7 @@ static const struct command commands[] = {
 	{"alloc", "allocate contiguous memory and show where it lies", cmd_alloc},
 	{"replay", "try the contigmalloc calls of real drivers", cmd_replay},
 	{"pool", "show and shape the kernel's pools of superpages", cmd_pool},
+	{"phys", "show what physical memory is used for, and draw it", cmd_phys},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
