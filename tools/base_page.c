@@ -26,10 +26,12 @@ static uint64_t meminfo(const char *key)
 
 uint64_t base_page_size(const struct host_topology *t)
 {
-	uint64_t total = meminfo("MemTotal:") * 1024, frames = 0, page = 4096;
+	uint64_t told, total = meminfo("MemTotal:") * 1024, frames = 0, page = 4096;
 
 	if (contig_root_is_real() || !total)
 		return (uint64_t)sysconf(_SC_PAGESIZE);
+	if (!contig_root_read_u64("/contig/page_size", &told) && told >= 4096)
+		return told;
 	for (unsigned int i = 0; i < t->n_zones; i++)
 		frames += t->zones[i].present;
 	while (page < 65536 && frames * page < total)

@@ -9,8 +9,9 @@
 #include <stdint.h>
 
 /*
- * Bytes of a base page.  A captured tree doesn't say it: the smallest of 4K,
- * 16K and 64K with which the zones hold what /proc/meminfo has.
+ * Bytes of a base page.  A tree of "contig capture" says it in
+ * contig/page_size; of another it is the smallest of 4K, 16K and 64K with
+ * which the zones hold what /proc/meminfo has.
  */
 uint64_t base_page_size(const struct host_topology *topology);
 

@@ -21,6 +21,10 @@ int cmd_doctor(int argc, char **argv);
 int cmd_alloc(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_pool(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_capture(int argc, char **argv);
+int cmd_map(int argc, char **argv);
+int cmd_check(int argc, char **argv);
 int cmd_phys(int argc, char **argv);
 
 #endif

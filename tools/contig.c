@@ -14,7 +14,11 @@ static const struct command commands[] = {
 	{"alloc", "allocate contiguous memory and show where it lies", cmd_alloc},
 	{"replay", "try the contigmalloc calls of real drivers", cmd_replay},
 	{"pool", "show and shape the kernel's pools of superpages", cmd_pool},
+	{"map", "show what the memory of a process is made of", cmd_map},
+	{"check", "tell whether a range of a process is physically contiguous", cmd_check},
 	{"phys", "show what physical memory is used for, and draw it", cmd_phys},
+	{"bench", "measure how contiguous memory can be had, and its worth", cmd_bench},
+	{"capture", "pack what a bug report needs", cmd_capture},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -15,6 +15,11 @@ enum draw_fill {
 	DRAW_RAM,
 	DRAW_RAM_OTHER, /* RAM again, told apart from its neighbour */
 	DRAW_OURS,  /* the memory that the picture is about */
+	DRAW_RUN,   /* one physical run */
+	DRAW_RUN_NEXT, /* the next one, told apart from its neighbour */
+	DRAW_SCATTERED, /* several runs in one place */
+	DRAW_SWAPPED,
+	DRAW_HIDDEN, /* present, frames withheld */
 	DRAW_FRAME, /* an outline only */
 	/* Uses of physical memory. */
 	DRAW_FREE,

@@ -62,6 +62,9 @@ static void svg_box(struct draw *d, double x, double y, double width, double hei
 	static const char *const classes[] = {
 		[DRAW_HOLE] = "hole",	[DRAW_RAM] = "ram",	[DRAW_RAM_OTHER] = "other",
 		[DRAW_OURS] = "ours",	[DRAW_FRAME] = "frame",
+		[DRAW_RUN] = "run",	[DRAW_RUN_NEXT] = "next",
+		[DRAW_SCATTERED] = "scattered", [DRAW_SWAPPED] = "swapped",
+		[DRAW_HIDDEN] = "hidden",
 		[DRAW_FREE] = "free",	[DRAW_HUGETLB] = "hugetlb",
 		[DRAW_THP] = "thp",	[DRAW_ANON] = "anon",
 		[DRAW_CACHE] = "cache",	[DRAW_SLAB] = "slab",
@@ -135,6 +138,9 @@ static int svg_finish(struct draw *d)
 			".hole { fill: none; stroke: #bbb; stroke-dasharray: 3 3 }\n"
 			".ram { fill: #cfe0f0 }\n.other { fill: #aac6e0 }\n"
 			".ours { fill: #d04a10 }\n"
+			".run { fill: #1f6fb5 }\n.next { fill: #7db4e0 }\n"
+			".scattered { fill: #e3a52e }\n.swapped { fill: #a83232 }\n"
+			".hidden { fill: #b0b0b0 }\n"
 			".free { fill: #eef3ea }\n.hugetlb { fill: #d04a10 }\n"
 			".thp { fill: #3f8f4f }\n.anon { fill: #5b87c0 }\n"
 			".cache { fill: #a9c7e8 }\n.slab { fill: #e0b030 }\n"
