@@ -23,5 +23,11 @@ int cmd_replay(int argc, char **argv);
 int cmd_pool(int argc, char **argv);
 int cmd_share(int argc, char **argv);
 int cmd_stats(int argc, char **argv);
+int cmd_bench(int argc, char **argv);
+int cmd_capture(int argc, char **argv);
+int cmd_map(int argc, char **argv);
+int cmd_check(int argc, char **argv);
+int cmd_top(int argc, char **argv);
+int cmd_phys(int argc, char **argv);
 
 #endif

@@ -18,7 +18,20 @@ $_contig_output"
 _contig_options_share="$_contig_output"
 _contig_options_stats="--prometheus $_contig_output"
 
-_contig_commands='doctor alloc replay pool share stats'
+_contig_options_top="--delay --once --sort $_contig_output"
+
+_contig_options_map="--vma --summary --runs --folios --no-page-sizes --svg --no-picture
+--sysroot $_contig_output"
+_contig_options_check="--low --high --align --boundary --sysroot $_contig_output"
+
+_contig_options_phys="--node --owners --svg --no-map --sysroot $_contig_output"
+
+_contig_options_capture='--force --process --frames --no-addresses --json --help --version'
+
+_contig_options_bench='--size --quick --plot --json --no-header --bytes --help --version'
+
+_contig_commands='doctor alloc replay pool share stats map check phys capture bench top'
+_contig_parts='contiguity alloc translate insert tlb fragment all'
 _contig_actions='show grow shrink demote compact below keep-contiguous'
 
 _contig_nodes() {
@@ -29,7 +42,7 @@ _contig_nodes() {
 }
 
 # Processes that have the library's statistics mapped.
-_contig_processes() {
+_contig_users() {
 	local maps pid
 	for maps in $(grep -ls libcontig-stats /proc/[0-9]*/maps 2>/dev/null); do
 		pid=${maps#/proc/}
@@ -38,13 +51,26 @@ _contig_processes() {
 	done
 }
 
+# Processes by number and by name.
+_contig_processes() {
+	echo self
+	(cd /proc && printf '%s\n' [0-9]*)
+	cat /proc/[0-9]*/comm 2>/dev/null | grep -v '[[:space:]/]' | sort -u
+}
+
 _contig_columns() {
 	case $1 in
 	doctor) echo state check found means mend ;;
 	alloc) echo block start end size page_size node wiring level check address time_ns ;;
 	replay) echo id outcome start time_ns reclaims errno site reason judged size low \
 		high alignment boundary note ;;
+	map) echo start end permissions offset mappings size present zero swapped hidden \
+		page_sizes superpage_size superpage_bytes runs longest mean nodes name ;;
+	check) echo address size start end good verdict breaks_at next superpage_size ;;
+	phys) echo node zone ram free longest_free superpages superpages_free \
+		superpages_most gigapages_free gigapages_most in_the_way longest_free_at ;;
 	pool) echo size node total free reserved surplus overcommit bytes bytes_free ;;
+	top) echo pid command hugetlb held in_use free longest pinned exported imported uid ;;
 	share) echo pid command role start with_pid pages state path size page_size prot \
 		modes pools with_command with_uid mapped ;;
 	stats) echo pid command level library age_ns held allocated cached free \
@@ -82,7 +108,8 @@ _contig() {
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
-	--svg)
+	--sort) options='size use name pid' ;;
+	--svg | --plot)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -100,8 +127,10 @@ _contig() {
 			case $command in
 			main) options=$_contig_commands ;;
 			pool) options=$_contig_actions ;;
-			share | stats) options=$(_contig_processes) ;;
-			replay)
+			share | stats) options=$(_contig_users) ;;
+			map | check) [ $((COMP_CWORD - i)) -eq 1 ] && options=$(_contig_processes) ;;
+			bench) options=$_contig_parts ;;
+			replay | capture)
 				mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 				return
 				;;

@@ -16,6 +16,12 @@ static const struct command commands[] = {
 	{"pool", "show and shape the kernel's pools of superpages", cmd_pool},
 	{"share", "vmas of other processes, and who holds pages there", cmd_share},
 	{"stats", "counters and pools of processes that use libcontig", cmd_stats},
+	{"top", "watch superpages and those who use them", cmd_top},
+	{"map", "show what the memory of a process is made of", cmd_map},
+	{"check", "tell whether a range of a process is physically contiguous", cmd_check},
+	{"phys", "show what physical memory is used for, and draw it", cmd_phys},
+	{"bench", "measure how contiguous memory can be had, and its worth", cmd_bench},
+	{"capture", "pack what a bug report needs", cmd_capture},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))

@@ -15,7 +15,22 @@ enum draw_fill {
 	DRAW_RAM,
 	DRAW_RAM_OTHER, /* RAM again, told apart from its neighbour */
 	DRAW_OURS,  /* the memory that the picture is about */
-	DRAW_FRAME  /* an outline only */
+	DRAW_RUN,   /* one physical run */
+	DRAW_RUN_NEXT, /* the next one, told apart from its neighbour */
+	DRAW_SCATTERED, /* several runs in one place */
+	DRAW_SWAPPED,
+	DRAW_HIDDEN, /* present, frames withheld */
+	DRAW_FRAME, /* an outline only */
+	/* Uses of physical memory. */
+	DRAW_FREE,
+	DRAW_HUGETLB,
+	DRAW_THP,
+	DRAW_ANON,
+	DRAW_CACHE,
+	DRAW_SLAB,
+	DRAW_KERNEL,
+	DRAW_BLANK,
+	DRAW_RESERVED
 };
 
 enum draw_style { DRAW_TEXT, DRAW_TITLE, DRAW_FAINT, DRAW_MARK };
@@ -28,6 +43,8 @@ struct draw_backend {
 	void (*line)(struct draw *d, double x1, double y1, double x2, double y2);
 	void (*text)(struct draw *d, double x, double y, const char *text,
 		     enum draw_style style);
+	/* What the next box tells whoever points at it; nothing on a terminal. */
+	void (*hint)(struct draw *d, const char *text);
 	/* Write the picture and free d.  0, or -errno. */
 	int (*finish)(struct draw *d);
 };
@@ -51,6 +68,10 @@ static inline void draw_text(struct draw *d, double x, double y, const char *tex
 			     enum draw_style style)
 {
 	d->backend->text(d, x, y, text, style);
+}
+static inline void draw_hint(struct draw *d, const char *text)
+{
+	d->backend->hint(d, text);
 }
 static inline int draw_finish(struct draw *d)
 {

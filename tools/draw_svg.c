@@ -20,6 +20,7 @@ struct svg {
 	FILE *out, *shapes;
 	char *text;
 	size_t text_len;
+	char hint[512]; /* of the next box */
 	double bottom;
 };
 
@@ -29,12 +30,46 @@ static void reach(struct svg *s, double y)
 		s->bottom = y;
 }
 
+static void escaped(FILE *out, const char *text)
+{
+	for (; *text; text++) {
+		switch (*text) {
+		case '<':
+			fputs("&lt;", out);
+			break;
+		case '>':
+			fputs("&gt;", out);
+			break;
+		case '&':
+			fputs("&amp;", out);
+			break;
+		default:
+			fputc(*text, out);
+		}
+	}
+}
+
+static void svg_hint(struct draw *d, const char *text)
+{
+	struct svg *s = (struct svg *)d;
+
+	snprintf(s->hint, sizeof(s->hint), "%s", text);
+}
+
 static void svg_box(struct draw *d, double x, double y, double width, double height,
 		    enum draw_fill fill)
 {
 	static const char *const classes[] = {
 		[DRAW_HOLE] = "hole",	[DRAW_RAM] = "ram",	[DRAW_RAM_OTHER] = "other",
 		[DRAW_OURS] = "ours",	[DRAW_FRAME] = "frame",
+		[DRAW_RUN] = "run",	[DRAW_RUN_NEXT] = "next",
+		[DRAW_SCATTERED] = "scattered", [DRAW_SWAPPED] = "swapped",
+		[DRAW_HIDDEN] = "hidden",
+		[DRAW_FREE] = "free",	[DRAW_HUGETLB] = "hugetlb",
+		[DRAW_THP] = "thp",	[DRAW_ANON] = "anon",
+		[DRAW_CACHE] = "cache",	[DRAW_SLAB] = "slab",
+		[DRAW_KERNEL] = "kernel", [DRAW_BLANK] = "blank",
+		[DRAW_RESERVED] = "reserved",
 	};
 	struct svg *s = (struct svg *)d;
 	double pixels = width * CELL_WIDTH;
@@ -42,9 +77,17 @@ static void svg_box(struct draw *d, double x, double y, double width, double hei
 	if (fill == DRAW_OURS && pixels < MARK_MIN)
 		pixels = MARK_MIN;
 	fprintf(s->shapes,
-		"<rect class=\"%s\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"/>\n",
+		"<rect class=\"%s\" x=\"%.2f\" y=\"%.2f\" width=\"%.2f\" height=\"%.2f\"",
 		classes[fill], x * CELL_WIDTH, y * CELL_HEIGHT, pixels,
 		height * CELL_HEIGHT);
+	if (s->hint[0]) {
+		fputs("><title>", s->shapes);
+		escaped(s->shapes, s->hint);
+		fputs("</title></rect>\n", s->shapes);
+		s->hint[0] = '\0';
+	} else {
+		fputs("/>\n", s->shapes);
+	}
 	reach(s, y + height);
 }
 
@@ -70,21 +113,7 @@ static void svg_text(struct draw *d, double x, double y, const char *text,
 
 	fprintf(s->shapes, "<text class=\"%s\" x=\"%.2f\" y=\"%.2f\">", classes[style],
 		x * CELL_WIDTH, (y + 0.75) * CELL_HEIGHT);
-	for (; *text; text++) {
-		switch (*text) {
-		case '<':
-			fputs("&lt;", s->shapes);
-			break;
-		case '>':
-			fputs("&gt;", s->shapes);
-			break;
-		case '&':
-			fputs("&amp;", s->shapes);
-			break;
-		default:
-			fputc(*text, s->shapes);
-		}
-	}
+	escaped(s->shapes, text);
 	fputs("</text>\n", s->shapes);
 	reach(s, y + 1);
 }
@@ -109,6 +138,13 @@ static int svg_finish(struct draw *d)
 			".hole { fill: none; stroke: #bbb; stroke-dasharray: 3 3 }\n"
 			".ram { fill: #cfe0f0 }\n.other { fill: #aac6e0 }\n"
 			".ours { fill: #d04a10 }\n"
+			".run { fill: #1f6fb5 }\n.next { fill: #7db4e0 }\n"
+			".scattered { fill: #e3a52e }\n.swapped { fill: #a83232 }\n"
+			".hidden { fill: #b0b0b0 }\n"
+			".free { fill: #eef3ea }\n.hugetlb { fill: #d04a10 }\n"
+			".thp { fill: #3f8f4f }\n.anon { fill: #5b87c0 }\n"
+			".cache { fill: #a9c7e8 }\n.slab { fill: #e0b030 }\n"
+			".kernel { fill: #7a4b9a }\n.blank { fill: #d8d8d8 }\n.reserved { fill: #9a9a9a }\n"
 			".frame { fill: none; stroke: #666 }\nline { stroke: #888 }\n"
 			"</style>\n"
 			"<rect x=\"%.0f\" y=\"%.0f\" width=\"%.0f\" height=\"%.0f\" "
@@ -126,7 +162,8 @@ static int svg_finish(struct draw *d)
 	return error;
 }
 
-static const struct draw_backend svg_backend = {svg_box, svg_line, svg_text, svg_finish};
+static const struct draw_backend svg_backend = {svg_box, svg_line, svg_text, svg_hint,
+						svg_finish};
 
 struct draw *draw_svg_create(FILE *out)
 {

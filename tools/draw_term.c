@@ -71,6 +71,20 @@ static void term_box(struct draw *d, double x, double y, double width, double he
 		[DRAW_RAM] = {"░", ".", PAINT_DIM},
 		[DRAW_RAM_OTHER] = {"▒", ":", PAINT_DIM},
 		[DRAW_OURS] = {"█", "#", PAINT_OURS},
+		[DRAW_RUN] = {"█", "#", PAINT_OURS},
+		[DRAW_RUN_NEXT] = {"▓", "=", PAINT_GOOD},
+		[DRAW_SCATTERED] = {"▒", ":", PAINT_WARN},
+		[DRAW_SWAPPED] = {"s", "s", PAINT_BAD},
+		[DRAW_HIDDEN] = {"?", "?", PAINT_WARN},
+		[DRAW_FREE] = {"·", ".", PAINT_DIM},
+		[DRAW_HUGETLB] = {"H", "H", PAINT_OURS},
+		[DRAW_THP] = {"T", "T", PAINT_GOOD},
+		[DRAW_ANON] = {"a", "a", PAINT_PLAIN},
+		[DRAW_CACHE] = {"c", "c", PAINT_PLAIN},
+		[DRAW_SLAB] = {"s", "s", PAINT_WARN},
+		[DRAW_KERNEL] = {"k", "k", PAINT_BAD},
+		[DRAW_BLANK] = {"-", "-", PAINT_DIM},
+		[DRAW_RESERVED] = {"r", "r", PAINT_DIM},
 	};
 	struct term *t = (struct term *)d;
 	int x1 = cell(x), x2 = cell(x + width), y1 = cell(y), y2 = cell(y + height);
@@ -128,6 +142,12 @@ static void term_text(struct draw *d, double x, double y, const char *text,
 	}
 }
 
+static void term_hint(struct draw *d, const char *text)
+{
+	(void)d;
+	(void)text;
+}
+
 static int term_finish(struct draw *d)
 {
 	struct term *t = (struct term *)d;
@@ -156,7 +176,7 @@ static int term_finish(struct draw *d)
 }
 
 static const struct draw_backend term_backend = {term_box, term_line, term_text,
-						 term_finish};
+						 term_hint, term_finish};
 
 struct draw *draw_term_create(FILE *out, int columns)
 {

@@ -71,6 +71,8 @@ for command in $commands; do
 		tr ' ' '\n' | sort)
 	case $command in replay | alloc) operand=/nonexistent ;; *) operand= ;; esac
 	[ "$command" = alloc ] && operand=4K
+	[ "$command" = map ] && operand=self
+	[ "$command" = check ] && operand='self 0 1'
 	# shellcheck disable=SC2086
 	run 2 "$command" -o nonsense $operand
 	known=$(sed -n 's/.*no such column (\(.*\)).*/\1/p' "$tmp/err" | tr -d ' ' | tr , '\n' | sort)

@@ -1,0 +1,173 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# contig phys: a machine whose every frame is known, and this one against a
+# reading of kpageflags that shares no code with ours.
+. "$(dirname "$0")/common.sh"
+
+refused phys word
+refused phys --node x
+refused phys --node -1
+refused phys --sysroot /nonexistent
+
+# A small machine: 1 MiB to 3 MiB of a first zone, 4 MiB to 1 GiB + 16 MiB of
+# a second one on node 0, and a node 1 that begins at 2 GiB with 8 MiB.
+make_tree() # DIR
+{
+	mkdir -p "$1/proc" && python3 - "$1" <<'EOF'
+import struct, sys
+root = sys.argv[1] + "/proc/"
+M = 256  # frames of a MiB
+zones = [(0, "DMA", 1 * M, 2 * M), (0, "Normal", 4 * M, 1036 * M), (1, "Normal", 2048 * M, 8 * M)]
+BUDDY, HUGE, HEAD, TAIL, SLAB, ANON, LRU, THP = (1 << b for b in (10, 17, 15, 16, 7, 12, 5, 22))
+PGTABLE, RESERVED, POISON, SWAPBACKED = (1 << b for b in (26, 32, 19, 14))
+flags = {}
+def put(mib, offset, n, value):
+    for f in range(mib * M + offset, mib * M + offset + n):
+        flags[f] = value
+for node, name, start, n in zones:
+    for f in range(start, start + n):
+        flags[f] = BUDDY
+put(4, 0, 1, HUGE | HEAD); put(4, 1, 511, HUGE | TAIL)            # hugetlb
+put(6, 0, 1, THP | HEAD | ANON | LRU); put(6, 1, 511, THP | TAIL)  # THP, tails as Linux 6.1 shows them
+put(8, 100, 1, SLAB)                                               # one in the way
+put(10, 0, 256, ANON | LRU | SWAPBACKED)                           # can be moved
+put(12, 0, 300, LRU)
+put(14, 7, 1, PGTABLE)
+put(16, 0, 512, 0)                                                 # blank
+put(18, 0, 3, 0)                                                   # kernel
+put(20, 0, 10, RESERVED)
+put(22, 5, 1, POISON)
+put(1034, 0, 1, SLAB | HEAD); put(1034, 1, 7, TAIL)                # a compound page of slab
+put(2048, 0, 1, HUGE | HEAD); put(2048, 1, 511, HUGE | TAIL)
+with open(root + "kpageflags", "wb") as out:
+    for f in sorted(flags):
+        out.seek(f * 8)
+        out.write(struct.pack("<Q", flags[f]))
+with open(root + "zoneinfo", "w") as out:
+    for node, name, start, n in zones:
+        free = sum(1 for f in range(start, start + n) if flags[f] & BUDDY)
+        out.write(f"Node {node}, zone {name:>8}\n  pages free     {free}\n        min      1\n"
+                  f"        low      2\n        high     3\n        spanned  {n}\n"
+                  f"        present  {n}\n        managed  {n}\n  start_pfn:           {start}\n")
+with open(root + "iomem", "w") as out:
+    for node, name, start, n in zones:
+        out.write(f"{start * 4096:08x}-{(start + n) * 4096 - 1:08x} : System RAM\n")
+with open(root + "meminfo", "w") as out:
+    out.write(f"MemTotal: {sum(z[3] for z in zones) * 4} kB\nHugepagesize: 2048 kB\n")
+with open(root + "buddyinfo", "w") as out:
+    for node, name, start, n in zones:
+        out.write(f"Node {node}, zone {name:>8} " + "0 " * 9 + "2 3\n")
+EOF
+}
+make_tree "$tmp/tree" || wrong "no tree"
+run 0 phys --sysroot "$tmp/tree" --json
+json_is 'd["source"] == "kpageflags" and d["page_size"] == 4096 and d["superpage_size"] == 2 << 20'
+json_is '[(z["node"], z["zone"], z["ram"]) for z in d["zones"]] == [(0, "DMA", 2 << 20), (0, "Normal", 1036 << 20), (1, "Normal", 8 << 20)]'
+# DMA: 1 to 3 MiB, in which only 512 frames from 2 MiB on could be a superpage,
+# and half of them are.
+json_is 'd["zones"][0]["superpages_free"] == 0 and d["zones"][0]["longest_free"] == 2 << 20'
+normal='d["zones"][1]'
+json_is "$normal['superpages'] == 2"
+# 518 places: 2 taken, 6 spoiled in the first 24 MiB and one at 1034, 2 movable.
+json_is "$normal['superpages_free'] == 518 - 2 - 6 - 1 - 2"
+json_is "$normal['superpages_most'] == 518 - 2 - 6 - 1"
+json_is "$normal['longest_free_at'] == hex(22 * 2**20 + 6 * 4096) and $normal['longest_free'] == (1034 - 22) * 2**20 - 6 * 4096"
+json_is "$normal['gigapages_free'] is None"
+json_is 'd["zones"][2]["superpages"] == 1 and d["zones"][2]["superpages_free"] == 3'
+json_is '{u["use"]: u["bytes"] // 4096 for u in d["uses"] if u["use"] != "free"} == {"hugetlb": 1024, "thp": 512, "anonymous": 256, "cache": 300, "slab": 9, "page-tables": 1, "kernel": 3, "blank": 512, "reserved": 10, "lost": 1}'
+json_is '{u["use"]: u["in_the_way"] for u in d["uses"] if u["in_the_way"]} == {"slab": 2, "page-tables": 1, "kernel": 1, "blank": 1, "reserved": 1, "lost": 1}'
+run 0 phys --sysroot "$tmp/tree" --node 1 -n -o node,superpages
+[ "$(tr -s ' ' <"$tmp/out" | sed 's/^ //')" = '1 1' ] || wrong "node 1: $(cat "$tmp/out")"
+run 2 phys --sysroot "$tmp/tree" --node 2
+error_has 'no such node'
+
+# The map: node 0's first row begins with a cell of 2 MiB without memory.
+run 0 phys --sysroot "$tmp/tree"
+narrow 80 phys
+plain phys
+output_has '^one cell is 2 MiB'
+output_has '^node 1$'
+output_has '^2 GiB +H···( Normal)?'
+output_has 'no memory for|^0 +[.·]'
+COLUMNS=200 run 0 phys --sysroot "$tmp/tree"
+narrow 200 phys
+run 0 phys --sysroot "$tmp/tree" --svg "$tmp/map.svg"
+python3 - "$tmp/map.svg" <<'EOF' || wrong "the SVG"
+import sys, xml.etree.ElementTree as E
+root = E.parse(sys.argv[1]).getroot()
+n = "{http://www.w3.org/2000/svg}"
+cells = [r for r in root.iter(n + "rect") if r.find(n + "title") is not None]
+assert len(cells) == 2 + 518 + 4 - 1 or len(cells) > 500, len(cells)
+huge = [r for r in cells if r.get("class") == "hugetlb"]
+assert len(huge) == 2 and "0x400000 to 0x600000, node 0" in huge[0].find(n + "title").text
+texts = [t.text for t in root.iter(n + "text")]
+assert "hugetlb" in texts and "node 1" in texts
+EOF
+run 2 phys --sysroot "$tmp/tree" --svg "$tmp/none/map.svg"
+
+# Base pages of 64K and superpages of 512M are what the zones make of them.
+mkdir -p "$tmp/arm/proc" && python3 - "$tmp/arm/proc/" <<'EOF'
+import struct, sys
+root = sys.argv[1]
+n = 3 * 8192  # three superpages of 512 MiB
+with open(root + "kpageflags", "wb") as out:
+    out.write(b"\0" * 8192 * 8)
+    for f in range(n):
+        out.write(struct.pack("<Q", 1 << 10 if f != 8192 else 1 << 7))
+open(root + "zoneinfo", "w").write(f"Node 0, zone Normal\n  pages free {n}\n spanned {n}\n present {n}\n managed {n}\n start_pfn: 8192\n")
+open(root + "iomem", "w").write(f"{8192 * 65536:08x}-{(8192 + n) * 65536 - 1:08x} : System RAM\n")
+open(root + "meminfo", "w").write(f"MemTotal: {n * 64} kB\nHugepagesize: 524288 kB\n")
+EOF
+run 0 phys --sysroot "$tmp/arm" --json
+json_is 'd["page_size"] == 65536 and d["superpage_size"] == 512 << 20'
+json_is 'd["zones"][0]["ram"] == 1536 << 20 and d["zones"][0]["superpages_free"] == 2 and d["zones"][0]["gigapages_free"] is None'
+
+# Without kpageflags: the kernel's own counts, and why.
+rm "$tmp/tree/proc/kpageflags"
+run 0 phys --sysroot "$tmp/tree"
+output_has 'kpageflags: No such file'
+output_has '^ +0 +Normal +[0-9].* \? '
+run 0 phys --sysroot "$tmp/tree" --json
+json_is 'd["source"] == "buddyinfo" and d["zones"][1]["superpages_free"] == 2 + 3 * 2 and d["zones"][1]["longest_free"] is None'
+run 2 phys --sysroot "$tmp/tree" --svg "$tmp/map.svg"
+run 2 phys --sysroot "$tmp/nowhere"
+
+is_root || { [ $status -eq 0 ] || exit $status; skip "the frames of this machine need root"; }
+as_nobody 0 phys
+output_has 'needs root'
+
+# This machine: what python reads of the same file.  It changes meanwhile.
+run 0 phys --json --owners
+python3 - "$tmp/out" <<'EOF' || wrong "this machine"
+import json, os, struct, sys
+d = json.load(open(sys.argv[1]))
+ram = []
+for line in open("/proc/iomem"):
+    if line.rstrip().endswith(": System RAM") and line[0] != " ":
+        a, b = (int(x, 16) for x in line.split(" : ")[0].split("-"))
+        ram.append(((a + 4095) // 4096, (b + 1) // 4096))
+import array
+free = slab = huge = all = 0
+fd = os.open("/proc/kpageflags", os.O_RDONLY)
+for first, end in ram:
+    while first < end:
+        n = min(end - first, 1 << 16)
+        for f in array.array("Q", os.pread(fd, n * 8, first * 8)):
+            free += f >> 10 & 1
+            slab += (f >> 7 | f >> 17) & 1 and not f >> 10 & 1
+        all += n
+        first += n
+uses = {u["use"]: u["bytes"] // 4096 for u in d["uses"]}
+def near(a, b, what):
+    assert abs(a - b) <= all * 0.03 + 4096, (what, a, b)
+assert sum(uses.values()) <= all and sum(uses.values()) > all * 0.98, (sum(uses.values()), all)
+near(uses["free"], free, "free")
+near(uses["slab"] + uses["hugetlb"], slab, "slab and hugetlb")
+hugetlb = 0
+for name in os.listdir("/sys/kernel/mm/hugepages"):
+    size = int(name.split("-")[1][:-2]) * 1024
+    hugetlb += size * int(open("/sys/kernel/mm/hugepages/%s/nr_hugepages" % name).read())
+near(uses["hugetlb"], hugetlb // 4096, "hugetlb")
+assert isinstance(d["owners"], list) and d["owners_hidden"] is not None
+EOF
+exit $status

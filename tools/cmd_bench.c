@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* contig bench: how contiguous memory can be had here, and what it is worth. */
+#include "bench.h"
+#include "command.h"
+#include "options.h"
+
+#include "base/page.h"
+#include "base/size.h"
+#include "host/available.h"
+#include "host/root.h"
+#include "host/syslock.h"
+#include "pool_command.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+#define SIZE (UINT64_C(256) << 20)
+
+enum {
+	OPTION_PLOT = OPTION_FIRST,
+	OPTION_QUICK
+};
+
+static const struct argp_option option_table[] = {
+	{"size", 's', "SIZE", 0, "Take this much at a time (256M)", 0},
+	{"quick", 'q', NULL, 0, "Fewer repetitions", 0},
+	{"plot", OPTION_PLOT, "FILE", 0, "Draw plots to FILE, .svg or .html", 0},
+	{"json", 'J', NULL, 0, "Print JSON", 90},
+	{"no-header", 'n', NULL, 0, "Print no column headings", 90},
+	{"bytes", 'b', NULL, 0, "Print sizes in bytes", 90},
+	OPTIONS_HELP,
+	{0},
+};
+
+static const struct part {
+	const char *name;
+	int (*run)(struct bench *b);
+	bool locked; /* pools are changed or counted */
+	bool asked;  /* not part of "all" */
+} parts[] = {
+	/* The order matters: the last three start the library in this process. */
+	{"contiguity", bench_contiguity, false, false},
+	{"fragment", bench_fragment, true, true},
+	{"tlb", bench_tlb, true, false},
+	{"alloc", bench_alloc, false, false},
+	{"translate", bench_translate, false, false},
+	{"insert", bench_insert, false, false},
+};
+
+#define PARTS (sizeof(parts) / sizeof(parts[0]))
+
+struct input {
+	struct emitter_options output;
+	uint64_t size;
+	const char *plot;
+	bool quick, named;
+	bool chosen[PARTS];
+};
+
+static bool ends_in(const char *name, const char *end)
+{
+	size_t n = strlen(name), m = strlen(end);
+
+	return n > m && !strcmp(name + n - m, end);
+}
+
+static void choose(struct input *input, const char *arg, struct argp_state *state)
+{
+	bool known = !strcmp(arg, "all");
+
+	for (size_t i = 0; i < PARTS; i++) {
+		bool this = !strcmp(arg, parts[i].name);
+
+		if (this || (!strcmp(arg, "all") && !parts[i].asked))
+			input->chosen[i] = true;
+		known |= this;
+	}
+	if (!known)
+		usage_error(state, arg,
+			    "none of contiguity, alloc, translate, insert, tlb, fragment, all");
+	input->named = true;
+}
+
+static error_t parse(int key, char *arg, struct argp_state *state)
+{
+	struct input *input = state->input;
+
+	switch (key) {
+	case 's':
+		input->size = options_size(state, "--size", arg);
+		if (input->size < SUPERPAGE_SIZE)
+			usage_error(state, "--size", "'%s' is less than a superpage", arg);
+		input->size = align_down(input->size, SUPERPAGE_SIZE);
+		return 0;
+	case 'q':
+		input->quick = true;
+		return 0;
+	case OPTION_PLOT:
+		if (!ends_in(arg, ".svg") && !ends_in(arg, ".html"))
+			usage_error(state, "--plot", "'%s' ends in neither .svg nor .html", arg);
+		input->plot = arg;
+		return 0;
+	case ARGP_KEY_ARG:
+		choose(input, arg, state);
+		return 0;
+	case ARGP_KEY_END:
+		if (!input->named)
+			choose(input, "all", state);
+		return 0;
+	default:
+		return options_parse_common(key, arg, state, &input->output);
+	}
+}
+
+static const struct argp argp = {
+	option_table, parse, "[PART...]",
+	"Measure how contiguous memory can be had on this machine, and what it is worth.\v"
+	"  contiguity  run lengths by source, as found and sorted, and libcontig's\n"
+	"  alloc       contigmalloc against malloc and mmap: percentiles\n"
+	"  translate   virtual to physical\n"
+	"  insert      vm_insert_page against the bare system calls\n"
+	"  tlb         a chase of pointers by page size\n"
+	"  fragment    fill memory, fragment it, and see what is still to be had\n"
+	"  all         all but fragment (the default)\n"
+	"\nfragment takes nearly all memory for a moment: not for a machine at work.  Pools "
+	"that are raised are put back.",
+	NULL, NULL, NULL};
+
+void bench_say(const struct bench *b, const char *what)
+{
+	(void)b;
+	if (!isatty(STDERR_FILENO))
+		return;
+	if (what)
+		fprintf(stderr, "\r\033[K%s ...", what);
+	else
+		fprintf(stderr, "\r\033[K");
+	fflush(stderr);
+}
+
+static void conditions(char *text, size_t len)
+{
+	struct utsname name;
+	char memory[24];
+
+	uname(&name);
+	snprintf(text, len, "Linux %s, %s, %ld CPUs, %s available; libcontig %s", name.release,
+		 name.machine, sysconf(_SC_NPROCESSORS_ONLN),
+		 contig_size_print(contig_available(), memory, sizeof(memory)), PACKAGE_VERSION);
+}
+
+static int draw(const char *path, const struct bench *b, const char *text)
+{
+	const struct plot *plots[BENCH_PLOTS];
+	FILE *out = fopen(path, "we");
+	int error;
+
+	if (!out)
+		return -errno;
+	for (size_t i = 0; i < BENCH_PLOTS; i++)
+		plots[i] = &b->plots[i];
+	if (ends_in(path, ".html"))
+		error = plot_write_html(out, plots, BENCH_PLOTS, "contig bench", text);
+	else
+		error = plot_write_svg(out, plots, BENCH_PLOTS);
+	if (fclose(out) && !error)
+		error = -errno;
+	return error;
+}
+
+static int run_part(struct bench *b, const struct part *part)
+{
+	int lock = -1, status;
+
+	if (part->locked) {
+		lock = pool_lock(b->e);
+		if (lock == -ETIMEDOUT)
+			return STATUS_TROUBLE;
+	}
+	status = part->run(b);
+	if (part->locked)
+		contig_syslock_drop(lock);
+	bench_say(b, NULL);
+	return status;
+}
+
+int cmd_bench(int argc, char **argv)
+{
+	struct input input = {.size = SIZE};
+	struct bench *b = calloc(1, sizeof(*b));
+	int status = STATUS_YES, error;
+	struct emitter *e;
+	char text[256];
+	bool first = true;
+
+	options_parse(&argp, 0, argc, argv, &input);
+	e = emitter_create("bench", &input.output);
+	if (!b || !contig_root_is_real()) {
+		emitter_error(e, b ? "--sysroot" : "memory", b ? 0 : ENOMEM,
+			      b ? "a captured tree can't be measured" : "no memory", NULL);
+		free(b);
+		return emitter_finish(e, STATUS_TROUBLE);
+	}
+	b->e = e;
+	b->size = input.size;
+	b->quick = input.quick;
+	conditions(text, sizeof(text));
+	emitter_field(e, "conditions", NULL, value_text(text));
+	emitter_line(e, "%s", text);
+	for (size_t i = 0; i < PARTS && status == STATUS_YES; i++) {
+		if (!input.chosen[i])
+			continue;
+		if (!first)
+			emitter_line(e, "%s", "");
+		first = false;
+		status = run_part(b, &parts[i]);
+	}
+	if (status == STATUS_YES && input.plot) {
+		error = draw(input.plot, b, text);
+		if (error) {
+			emitter_error(e, input.plot, -error, strerror(-error), NULL);
+			status = STATUS_TROUBLE;
+		}
+	}
+	free(b);
+	return emitter_finish(e, status);
+}

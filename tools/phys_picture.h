@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* The map of physical memory, one cell a piece of it. */
+#ifndef TOOLS_PHYS_PICTURE_H
+#define TOOLS_PHYS_PICTURE_H
+
+#include "draw.h"
+#include "phys_scan.h"
+
+/* Cells side by side in a picture of this width, a power of two. */
+unsigned int phys_picture_across(double columns);
+
+/* Rows of cells, each with its address; a legend; zones where they begin. */
+void phys_picture(struct draw *d, const struct phys_scan *scan, const char *title);
+
+#endif

@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "phys_scan.h"
+
+#include "base/page.h"
+#include "base_page.h"
+#include "host/pageflags.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BATCH 65536 /* frames a read: half a MiB, which stays in the cache */
+
+/* The block of one size that the pass is in. */
+struct block_pass {
+	uint64_t size;  /* frames */
+	uint64_t index; /* frame / size */
+	uint32_t frames[PHYS_USES_N];
+	struct phys_blocks *out;
+};
+
+struct pass {
+	struct phys_scan *scan;
+	struct phys_zone *zone;
+	struct block_pass super, giga;
+	size_t cells_room;
+	enum phys_use head;
+	uint64_t run, run_end; /* the free run that the pass is in, frames */
+};
+
+static bool is_whole(const uint32_t *frames, uint64_t size, enum phys_use use)
+{
+	return frames[use] == size;
+}
+
+static void block_end(struct block_pass *b)
+{
+	enum phys_use worst = USE_KERNEL;
+	uint64_t all = 0, stays = 0;
+
+	for (int use = 0; use < PHYS_USES_N; use++) {
+		all += b->frames[use];
+		if (phys_use_movable((enum phys_use)use))
+			continue;
+		stays += b->frames[use];
+		if (b->frames[use] > b->frames[worst])
+			worst = (enum phys_use)use;
+	}
+	if (all == b->size) {
+		b->out->whole++;
+		if (is_whole(b->frames, b->size, USE_FREE))
+			b->out->free++;
+		if (is_whole(b->frames, b->size, USE_HUGETLB) ||
+		    is_whole(b->frames, b->size, USE_THP))
+			b->out->taken++;
+		if (stays)
+			b->out->in_the_way[worst]++;
+		else
+			b->out->movable++;
+	}
+	memset(b->frames, 0, sizeof(b->frames));
+}
+
+static void block_add(struct block_pass *b, uint64_t frame, enum phys_use use, uint64_t n)
+{
+	if (!b->size)
+		return;
+	if (frame / b->size != b->index) {
+		block_end(b);
+		b->index = frame / b->size;
+	}
+	b->frames[use] += (uint32_t)n;
+}
+
+static int cell_add(struct pass *p, uint64_t frame, const uint32_t *frames, uint64_t size)
+{
+	bool stays = false;
+	struct phys_scan *s = p->scan;
+	uint64_t index = frame * s->page / s->cell;
+	struct phys_cell *last = s->n_cells ? &s->cells[s->n_cells - 1] : NULL;
+
+	if (!last || last->index != index || last->node != p->zone->zone->node) {
+		if (s->n_cells == p->cells_room) {
+			size_t room = p->cells_room ? p->cells_room * 2 : 256;
+			struct phys_cell *larger = realloc(s->cells, room * sizeof(*larger));
+
+			if (!larger)
+				return -ENOMEM;
+			s->cells = larger;
+			p->cells_room = room;
+		}
+		last = &s->cells[s->n_cells++];
+		memset(last, 0, sizeof(*last));
+		last->node = p->zone->zone->node;
+		last->index = index;
+	}
+	for (int use = 0; use < PHYS_USES_N; use++) {
+		last->frames[use] += frames[use];
+		stays |= frames[use] && !phys_use_movable((enum phys_use)use);
+	}
+	last->blocks++;
+	last->blocks_free += frames[USE_FREE] == size;
+	last->blocks_spoiled += stays;
+	return 0;
+}
+
+/* Frames of one use, side by side. */
+static void piece_add(struct pass *p, uint64_t frame, enum phys_use use, uint64_t n)
+{
+	struct phys_zone *z = p->zone;
+
+	if (use != USE_FREE)
+		return;
+	if (frame != p->run_end)
+		p->run = frame;
+	p->run_end = frame + n;
+	if (p->run_end - p->run > z->longest_free) {
+		z->longest_free = p->run_end - p->run;
+		z->longest_at = p->run;
+	}
+}
+
+/* Frames from first on that lie in one superpage's place. */
+static int batch_add(struct pass *p, uint64_t first, const uint64_t *flags, uint64_t n)
+{
+	uint32_t frames[PHYS_USES_N] = {0};
+	uint64_t start = 0;
+	enum phys_use use = phys_use_of(flags[0], &p->head);
+
+	for (uint64_t i = 1; i <= n; i++) {
+		enum phys_use next = i < n ? phys_use_of(flags[i], &p->head) : use;
+
+		if (i < n && next == use)
+			continue;
+		frames[use] += (uint32_t)(i - start);
+		piece_add(p, first + start, use, i - start);
+		start = i;
+		use = next;
+	}
+	if (frames[USE_BLANK] != p->super.size) {
+		frames[USE_KERNEL] += frames[USE_BLANK];
+		frames[USE_BLANK] = 0;
+	}
+	for (int u = 0; u < PHYS_USES_N; u++) {
+		if (!frames[u])
+			continue;
+		p->zone->frames[u] += frames[u];
+		block_add(&p->super, first, (enum phys_use)u, frames[u]);
+		block_add(&p->giga, first, (enum phys_use)u, frames[u]);
+	}
+	return cell_add(p, first, frames, p->super.size);
+}
+
+/* Frames [first, end) of one zone. */
+static int range_add(struct pass *p, int fd, uint64_t first, uint64_t end, uint64_t *flags)
+{
+	while (first < end) {
+		/* Reads end where superpages do. */
+		uint64_t n = BATCH - first % BATCH < end - first ? BATCH - first % BATCH
+								 : end - first;
+		ssize_t got = pread(fd, flags, n * sizeof(*flags),
+				    (off_t)(first * sizeof(*flags)));
+		int error = 0;
+
+		if (got < 0)
+			return -errno;
+		/* Past the last frame that has a record the file just ends. */
+		memset((char *)flags + got, 0, n * sizeof(*flags) - (size_t)got);
+		for (uint64_t at = 0; at < n && !error;) {
+			uint64_t left = p->super.size - (first + at) % p->super.size;
+
+			if (left > n - at)
+				left = n - at;
+			error = batch_add(p, first + at, flags + at, left);
+			at += left;
+		}
+		if (error)
+			return error;
+		p->zone->ram += n;
+		first += n;
+	}
+	return 0;
+}
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* The part of a range of RAM that lies in a zone, frames. */
+static bool in_zone(const struct host_zone *z, const struct host_ram *ram, uint64_t page,
+		    uint64_t *first, uint64_t *end)
+{
+	uint64_t zone_end = z->start_frame + z->spanned;
+
+	if (ram->node >= 0 && ram->node != z->node)
+		return false;
+	*first = (ram->start + page - 1) / page;
+	*end = ram->end / page;
+	if (*first < z->start_frame)
+		*first = z->start_frame;
+	if (*end > zone_end)
+		*end = zone_end;
+	return *first < *end;
+}
+
+static void choose_cell(const struct host_topology *t, int node, size_t cells,
+			struct phys_scan *s)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned int i = 0; i < t->n_zones; i++)
+		if (node < 0 || t->zones[i].node == node)
+			bytes += t->zones[i].present * s->page;
+	s->cell = s->superpage;
+	while (bytes / s->cell > cells)
+		s->cell *= 2;
+}
+
+static int zone_add(struct pass *p, const struct host_topology *t, const struct host_zone *z,
+		    int fd, uint64_t *flags)
+{
+	int error = 0;
+
+	p->zone = &p->scan->zones[p->scan->n_zones++];
+	p->zone->zone = z;
+	p->super.out = &p->zone->super;
+	p->giga.out = &p->zone->giga;
+	p->run = p->run_end = 0;
+	for (unsigned int i = 0; i < t->n_ram && !error; i++) {
+		uint64_t first, end;
+
+		if (in_zone(z, &t->ram[i], p->scan->page, &first, &end))
+			error = range_add(p, fd, first, end, flags);
+	}
+	block_end(&p->super);
+	if (p->giga.size)
+		block_end(&p->giga);
+	return error;
+}
+
+int phys_scan(const struct host_topology *t, int node, size_t cells,
+	      void (*progress)(uint64_t done, uint64_t all), struct phys_scan *out,
+	      const char **object)
+{
+	uint64_t start = now_ns(), all = 0, done = 0;
+	struct pass p = {.scan = out, .head = USE_KERNEL};
+	int fd = contig_pageflags_open(), error = 0;
+	uint64_t *flags;
+
+	*object = "/proc/kpageflags";
+	memset(out, 0, sizeof(*out));
+	out->page = base_page_size(t);
+	out->superpage = base_superpage_size(out->page);
+	out->gigapage = out->page == 4096 ? GIGAPAGE_SIZE : 0;
+	choose_cell(t, node, cells, out);
+	p.super.size = out->superpage / out->page;
+	p.giga.size = out->gigapage / out->page;
+	if (fd < 0)
+		return fd;
+	flags = malloc(BATCH * sizeof(*flags));
+	if (!flags)
+		error = -ENOMEM;
+	for (unsigned int i = 0; i < t->n_zones; i++)
+		all += t->zones[i].present;
+	for (unsigned int i = 0; i < t->n_zones && !error; i++) {
+		if (node >= 0 && t->zones[i].node != node)
+			continue;
+		error = zone_add(&p, t, &t->zones[i], fd, flags);
+		done += t->zones[i].present;
+		if (progress)
+			progress(done, all);
+	}
+	free(flags);
+	close(fd);
+	out->nanoseconds = now_ns() - start;
+	if (error)
+		phys_scan_free(out);
+	return error;
+}
+
+void phys_scan_free(struct phys_scan *scan)
+{
+	free(scan->cells);
+	scan->cells = NULL;
+	scan->n_cells = 0;
+}
+
+uint64_t phys_blocks_most(const struct phys_zone *zone, const struct phys_blocks *blocks,
+			  uint64_t bytes, uint64_t page)
+{
+	uint64_t room = zone->frames[USE_FREE] * page / bytes;
+	uint64_t movable = blocks->movable - blocks->taken;
+
+	/* What is free whole needs no room elsewhere. */
+	if (room < blocks->free)
+		room = blocks->free;
+	return movable < room ? movable : room;
+}
