@@ -17,9 +17,13 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+/* What SIGPIPE was when we were called; it is ignored since. */
+extern void (*contig_sigpipe)(int);
+
 int cmd_doctor(int argc, char **argv);
 int cmd_alloc(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_pool(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 
 #endif

@@ -12,10 +12,13 @@ _contig_options_alloc="--low --high --align --boundary --node --count --zero
 --nowait --grow --hold --svg --no-picture $_contig_output"
 _contig_options_replay="--size --order --grow --keep --expect-refused
 $_contig_output"
+_contig_options_run="--below --align --node --threshold --limit --strict
+--fallback --require --fork --sources --grow --restrict --report
+$_contig_output"
 _contig_options_pool="--size --node --dry-run --contiguity --runs --sysroot
 $_contig_output"
 
-_contig_commands='doctor alloc replay pool'
+_contig_commands='doctor alloc replay pool run'
 _contig_actions='show grow shrink demote compact below keep-contiguous'
 
 _contig_nodes() {
@@ -32,7 +35,45 @@ _contig_columns() {
 	replay) echo id outcome start time_ns reclaims errno site reason judged size low \
 		high alignment boundary note ;;
 	pool) echo size node total free reserved surplus overcommit bytes bytes_free ;;
+	run) echo pid name state asked on_superpages wired fallback_bytes largest_run parent \
+		forked calls large_kept large_broken peak mapped inherited ;;
 	esac
+}
+
+# Words after "run" at $1: complete PROGRAM and its arguments; 1: not yet there.
+_contig_run_program() {
+	local i word
+	for ((i = $1 + 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		--)
+			((i++))
+			break
+			;;
+		--below | --align | -a | --node | --threshold | --limit | --fork | --sources | \
+			--grow | --restrict | --columns | -o)
+			((i++))
+			[ "${COMP_WORDS[i]}" = = ] && ((i++))
+			;;
+		=) ((i++)) ;;
+		-*) ;;
+		*) break ;;
+		esac
+	done
+	[ "$i" -gt "$COMP_CWORD" ] && i=$COMP_CWORD
+	if [ "$i" -lt "$COMP_CWORD" ]; then
+		if declare -F _command_offset >/dev/null; then
+			_command_offset "$i"
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+		fi
+		return 0
+	fi
+	case ${COMP_WORDS[COMP_CWORD]} in
+	-*) return 1 ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}" | sort -u)
+	return 0
 }
 
 _contig() {
@@ -58,6 +99,9 @@ _contig() {
 
 	case $prev in
 	--grow) options='never overcommit system' ;;
+	--fork) options='enomem cow' ;;
+	--sources) options='1g 2m thp' ;;
+	--report) options='json' ;;
 	--node) options=$(_contig_nodes) ;;
 	--columns | -o) options=$(_contig_columns "$command") ;;
 	--sysroot)
@@ -72,6 +116,10 @@ _contig() {
 		[ "$command" = pool ] && options='2M 1G'
 		;;
 	esac
+	# What follows the program's name is the program's.
+	if [ -z "$options" ] && [ "$command" = run ] && _contig_run_program "$i"; then
+		return
+	fi
 	if [ -z "$options" ]; then
 		case $cur in
 		-*)

@@ -9,11 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+void (*contig_sigpipe)(int);
+
 static const struct command commands[] = {
 	{"doctor", "what this machine can do, and what would mend the rest", cmd_doctor},
 	{"alloc", "allocate contiguous memory and show where it lies", cmd_alloc},
 	{"replay", "try the contigmalloc calls of real drivers", cmd_replay},
 	{"pool", "show and shape the kernel's pools of superpages", cmd_pool},
+	{"run", "start a program with its memory contiguous and wired", cmd_run},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -73,7 +76,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	/* A reader that goes away is an error to report, not a death. */
-	signal(SIGPIPE, SIG_IGN);
+	contig_sigpipe = signal(SIGPIPE, SIG_IGN);
 	if (argc < 1) {
 		argc = 1;
 		argv = no_arguments;

@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "base/radix.h"
 #include "phys/backing.h"
+#include "phys/fork_plan.h"
 #include "phys/magazine.h"
 #include "phys/memmap.h"
 #include "phys/physmap.h"
@@ -41,6 +42,7 @@ static void prepare(void)
 	contig_magazines_fork_prepare();
 	contig_lock(&contig_pin_lock);
 	contig_radix_fork_prepare();
+	contig_fork_leave();
 }
 
 static void release(void)
@@ -73,6 +75,7 @@ static void mark_shared(struct contig_pool *pool)
 
 static void parent(void)
 {
+	contig_fork_return();
 	contig_radix_fork_done();
 	contig_unlock(&contig_pin_lock);
 	contig_magazines_fork_parent();
@@ -88,10 +91,36 @@ static void parent(void)
 static void fill_hole(uint64_t place, uint64_t bytes)
 {
 	if (mmap(place_address(place), bytes, PROT_NONE,
-		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED_NOREPLACE, -1, 0) ==
-	    MAP_FAILED)
+		 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED, -1, 0) == MAP_FAILED)
 		contig_debug(FORK, "hole at 0x%llx could not be reserved",
 			     (unsigned long long)place);
+}
+
+/* Whether the child has the memory at all. */
+static bool came_along(const struct contig_pool *pool, uint64_t place)
+{
+	return stays_mapped(pool) &&
+	       (pool->kind != CONTIG_POOL_PRIVATE || contig_fork_came(place));
+}
+
+/* The segment's places that came along; others are gone. */
+static unsigned int keep_places(struct contig_pool *pool, struct segment *s)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < s->n; i++) {
+		if (!came_along(pool, s->places[i])) {
+			contig_physmap_withdraw(s->places[i], s->page_size);
+			fill_hole(s->places[i], s->page_size);
+			continue;
+		}
+		/* Copies of its own, in frames of their own. */
+		if (pool->kind == CONTIG_POOL_PRIVATE)
+			contig_physmap_hide(s->places[i], s->page_size);
+		s->indices[n] = s->indices[i];
+		s->places[n++] = s->places[i];
+	}
+	return n;
 }
 
 static void inherit(struct contig_pool *pool)
@@ -99,28 +128,20 @@ static void inherit(struct contig_pool *pool)
 	struct segment **link = &pool->segments, *s;
 
 	while ((s = *link)) {
+		if (s->pin && !pool_fork_shares(pool)) {
+			contig_pin_forget(s->pin);
+			s->pin = NULL;
+		}
 		if (s->inherited) {
 			link = &s->next;
 			continue;
 		}
 		pool_held_set(pool, pool->held - s->n * s->page_size);
-		s->inherited = true;
 		if (s->file)
 			contig_backing_file_forget(s->file);
-		if (s->pin && !pool_fork_shares(pool)) {
-			contig_pin_forget(s->pin);
-			s->pin = NULL;
-		}
-		for (unsigned int i = 0; i < s->n; i++) {
-			if (!stays_mapped(pool)) {
-				contig_physmap_withdraw(s->places[i], s->page_size);
-				fill_hole(s->places[i], s->page_size);
-			} else if (pool->kind == CONTIG_POOL_PRIVATE) {
-				/* Copies of its own, in frames of their own. */
-				contig_physmap_hide(s->places[i], s->page_size);
-			}
-		}
-		if (!stays_mapped(pool)) {
+		s->n = keep_places(pool, s);
+		s->inherited = true;
+		if (!s->n) {
 			*link = s->next;
 			continue; /* the record is the parent's; a few bytes */
 		}
@@ -137,6 +158,7 @@ static void inherit(struct contig_pool *pool)
 
 static void child(void)
 {
+	contig_fork_arrive();
 	contig_radix_fork_done();
 	contig_unlock(&contig_pin_lock);
 	contig_fork_generation++;
