@@ -158,5 +158,23 @@ if [ -e "$archive" ]; then
 		status=1
 	fi
 fi
+
+# The shim: the library's names under its version, libc's without any, and
+# nothing else.  Its copy of the core asks libc for no memory.
+shim=$builddir/.libs/libcontig-preload.so
+core=$builddir/.libs/libcontig-preload-core.a
+if [ -e "$shim" ]; then
+	$NM -D --defined-only "$shim" | awk '$2 != "A" { print $3 }' >"$tmp/shim"
+	sed -n 's/@@CONTIG_.*//p' "$tmp/shim" | sort -u >"$tmp/api"
+	grep -v @ "$tmp/shim" | sort -u >"$tmp/overrides"
+	grep -v '^#' "$srcdir/preload/overrides.txt" | sort >"$tmp/wanted"
+	same 'in the map' "$tmp/mapped" 'exported by the shim' "$tmp/api" || status=1
+	same 'in overrides.txt' "$tmp/wanted" 'exported by the shim' "$tmp/overrides" || status=1
+fi
+if [ -e "$core" ] && $NM -u "$core" | awk '{ print $2 }' | sort -u |
+   grep -xE 'malloc|calloc|realloc|free|aligned_alloc|strdup|qsort|mmap|munmap|mremap|mprotect|madvise|pthread_create|pthread_atfork|fopen|opendir|getline|asprintf|scandir|numa_.*'; then
+	echo "called by the shim's copy of the core, past preload/redirect.h (above)"
+	status=1
+fi
 [ -e "$so" ] || [ -e "$archive" ] || { echo "no library in $builddir"; status=1; }
 exit $status

@@ -17,6 +17,9 @@ struct command {
 	int (*run)(int argc, char **argv);
 };
 
+/* What SIGPIPE was when we were called; it is ignored since. */
+extern void (*contig_sigpipe)(int);
+
 int cmd_doctor(int argc, char **argv);
 int cmd_alloc(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
@@ -29,5 +32,6 @@ int cmd_map(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_top(int argc, char **argv);
 int cmd_phys(int argc, char **argv);
+int cmd_run(int argc, char **argv);
 
 #endif

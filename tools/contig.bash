@@ -12,6 +12,9 @@ _contig_options_alloc="--low --high --align --boundary --node --count --zero
 --nowait --grow --hold --svg --no-picture $_contig_output"
 _contig_options_replay="--size --order --grow --keep --expect-refused
 $_contig_output"
+_contig_options_run="--below --align --node --threshold --limit --strict
+--fallback --require --fork --sources --grow --restrict --report
+$_contig_output"
 _contig_options_pool="--size --node --dry-run --contiguity --runs --sysroot
 $_contig_output"
 
@@ -30,7 +33,7 @@ _contig_options_capture='--force --process --frames --no-addresses --json --help
 
 _contig_options_bench='--size --quick --plot --json --no-header --bytes --help --version'
 
-_contig_commands='doctor alloc replay pool share stats map check phys capture bench top'
+_contig_commands='doctor alloc replay pool share stats map check phys capture bench top run'
 _contig_parts='contiguity alloc translate insert tlb fragment all'
 _contig_actions='show grow shrink demote compact below keep-contiguous'
 
@@ -76,7 +79,45 @@ _contig_columns() {
 	stats) echo pid command level library age_ns held allocated cached free \
 		largest_free pinned resident unwired superpages_2m superpages_1g \
 		superpages_thp requests failures reclaims taken returned metadata ;;
+	run) echo pid name state asked on_superpages wired fallback_bytes largest_run parent \
+		forked calls large_kept large_broken peak mapped inherited ;;
 	esac
+}
+
+# Words after "run" at $1: complete PROGRAM and its arguments; 1: not yet there.
+_contig_run_program() {
+	local i word
+	for ((i = $1 + 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		--)
+			((i++))
+			break
+			;;
+		--below | --align | -a | --node | --threshold | --limit | --fork | --sources | \
+			--grow | --restrict | --columns | -o)
+			((i++))
+			[ "${COMP_WORDS[i]}" = = ] && ((i++))
+			;;
+		=) ((i++)) ;;
+		-*) ;;
+		*) break ;;
+		esac
+	done
+	[ "$i" -gt "$COMP_CWORD" ] && i=$COMP_CWORD
+	if [ "$i" -lt "$COMP_CWORD" ]; then
+		if declare -F _command_offset >/dev/null; then
+			_command_offset "$i"
+		else
+			mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}")
+		fi
+		return 0
+	fi
+	case ${COMP_WORDS[COMP_CWORD]} in
+	-*) return 1 ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}" | sort -u)
+	return 0
 }
 
 _contig() {
@@ -102,6 +143,9 @@ _contig() {
 
 	case $prev in
 	--grow) options='never overcommit system' ;;
+	--fork) options='enomem cow' ;;
+	--sources) options='1g 2m thp' ;;
+	--report) options='json' ;;
 	--node) options=$(_contig_nodes) ;;
 	--columns | -o) options=$(_contig_columns "$command") ;;
 	--sysroot)
@@ -117,6 +161,10 @@ _contig() {
 		[ "$command" = pool ] && options='2M 1G'
 		;;
 	esac
+	# What follows the program's name is the program's.
+	if [ -z "$options" ] && [ "$command" = run ] && _contig_run_program "$i"; then
+		return
+	fi
 	if [ -z "$options" ]; then
 		case $cur in
 		-*)

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+void (*contig_sigpipe)(int);
+
 static const struct command commands[] = {
 	{"doctor", "what this machine can do, and what would mend the rest", cmd_doctor},
 	{"alloc", "allocate contiguous memory and show where it lies", cmd_alloc},
@@ -22,6 +24,7 @@ static const struct command commands[] = {
 	{"phys", "show what physical memory is used for, and draw it", cmd_phys},
 	{"bench", "measure how contiguous memory can be had, and its worth", cmd_bench},
 	{"capture", "pack what a bug report needs", cmd_capture},
+	{"run", "start a program with its memory contiguous and wired", cmd_run},
 };
 
 #define N_COMMANDS (sizeof(commands) / sizeof(commands[0]))
@@ -81,7 +84,7 @@ int main(int argc, char **argv)
 
 	setlocale(LC_CTYPE, "");
 	/* A reader that goes away is an error to report, not a death. */
-	signal(SIGPIPE, SIG_IGN);
+	contig_sigpipe = signal(SIGPIPE, SIG_IGN);
 	if (argc < 1) {
 		argc = 1;
 		argv = no_arguments;

@@ -20,6 +20,8 @@
 #define PACKAGE_VERSION "(not configured)"
 #endif
 
+int options_trouble = STATUS_TROUBLE;
+
 static bool json_asked(const struct argp_state *state)
 {
 	for (int i = 1; i < state->argc && strcmp(state->argv[i], "--"); i++)
@@ -39,14 +41,15 @@ void usage_error(const struct argp_state *state, const char *object,
 
 	va_start(ap, format);
 	if (vasprintf(&reason, format, ap) < 0)
-		exit(STATUS_TROUBLE);
+		exit(options_trouble);
 	va_end(ap);
 	snprintf(way_out, sizeof(way_out), "Try '%s --help'", state->name);
 	if (command) {
 		struct emitter *e = emitter_create(command + 1, &options);
 
 		emitter_error(e, object, 0, reason, way_out);
-		exit(emitter_finish(e, STATUS_TROUBLE));
+		emitter_finish(e, options_trouble);
+		exit(options_trouble);
 	}
 	fprintf(stderr, "%s: %s: %s\n%s\n", state->name, object, reason, way_out);
 	exit(STATUS_TROUBLE);

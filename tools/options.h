@@ -38,6 +38,9 @@ error_t options_parse_common(int key, char *arg, struct argp_state *state,
 void options_parse(const struct argp *argp, unsigned int flags, int argc, char **argv,
 		   void *input);
 
+/* The exit status of bad usage, for a command that needs 2 for another's. */
+extern int options_trouble;
+
 /* "contig X: object: reason", then "Try 'contig X --help'", then exit 2.
  * With --json among the arguments, the same as JSON on standard output. */
 void usage_error(const struct argp_state *state, const char *object,

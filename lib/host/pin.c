@@ -204,6 +204,8 @@ void contig_pin_forget(struct pin *pin)
 	 * came along. */
 	if (pin->method == PIN_PIPE)
 		contig_pin_pipe_drop(&pin->u.pipes);
+	else if (pin->method == PIN_URING)
+		contig_pin_uring_forget(&pin->u.uring);
 	free_pin(pin);
 }
 

@@ -55,6 +55,21 @@ void contig_pin_drop(struct pin *pin);
  * child's copies of a pipe, which would outlive the parent's. */
 void contig_pin_forget(struct pin *pin);
 
+/*
+ * Keep the descriptors of some io_uring pins that are not inherited, so that
+ * they can be dropped at once: without one, frames come back some 15 ms after
+ * the drop, or after the end of the process.  At most PIN_KEPT, up where the
+ * pipes' are.  A program may close them: then it is as without.
+ */
+#define PIN_KEPT 64
+void contig_pin_keep_descriptors(void);
+/*
+ * Just before the process ends, or calls exec: what those pins hold is
+ * unpinned now.  Takes no lock and touches no record, so it may be called in a
+ * signal handler and beside other threads.  Returns how many.
+ */
+unsigned int contig_pin_release_now(void);
+
 /* What is possible here, for contig doctor. */
 struct pin_ability {
 	int uring;              /* 0, or -errno of io_uring_setup/register */

@@ -17,11 +17,8 @@
 #define PIPE_SLOTS_MAX 256
 #define PIPE_SLOTS_DEFAULT 16
 
-/*
- * Descriptors are moved up there, out of the way of programs that expect the
- * lowest numbers or close some.  Not further: the kernel sizes descriptor
- * tables by the highest number, and fork copies them.
- */
+/* Not further up: the kernel sizes descriptor tables by the highest number,
+ * and fork copies them. */
 #define PIPE_FD_LOW 768
 
 /* One byte of each page from page done on, slots of them.  0/-errno. */
@@ -58,7 +55,7 @@ static int fill_pipe(int fd, const struct iovec *ranges, unsigned int n,
 	return 0;
 }
 
-static int move_up(int fd)
+int contig_pin_move_up(int fd)
 {
 	int high = fcntl(fd, F_DUPFD_CLOEXEC, PIPE_FD_LOW);
 
@@ -86,7 +83,7 @@ static int make_one(struct pin_pipe_end *end, const struct iovec *ranges,
 		goto fail;
 	/* The content stays as long as either end; and nobody can add to it. */
 	close(fds[1]);
-	end->fd = move_up(fds[0]);
+	end->fd = contig_pin_move_up(fds[0]);
 	end->dev = st.st_dev;
 	end->ino = st.st_ino;
 	return 0;

@@ -5,10 +5,91 @@
 
 #include <errno.h>
 #include <linux/io_uring.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
+
+/* A descriptor, and how to know that it still is that one: each ring has an
+ * inode of its own. */
+struct kept {
+	_Atomic int fd; /* + 1; 0 free, -1 being written */
+	dev_t dev;
+	ino_t ino;
+};
+
+static struct kept kept[PIN_KEPT];
+static _Atomic bool keeping;
+
+void contig_pin_keep_descriptors(void)
+{
+	atomic_store(&keeping, true);
+}
+
+/* Slot, or -1: the caller closes fd. */
+static int keep(int fd)
+{
+	struct stat st;
+
+	if (!atomic_load(&keeping) || fstat(fd, &st) < 0)
+		return -1;
+	for (int i = 0; i < PIN_KEPT; i++) {
+		int free = 0, high;
+
+		if (!atomic_compare_exchange_strong(&kept[i].fd, &free, -1))
+			continue;
+		kept[i].dev = st.st_dev;
+		kept[i].ino = st.st_ino;
+		high = contig_pin_move_up(fd);
+		/* A small RLIMIT_NOFILE is the program's. */
+		atomic_store(&kept[i].fd, high == fd ? 0 : high + 1);
+		return high == fd ? -1 : i;
+	}
+	return -1;
+}
+
+/* The descriptor in a slot, if the program has not closed it; -1. */
+static int kept_fd(int slot)
+{
+	struct stat st;
+	int fd = atomic_load(&kept[slot].fd) - 1;
+
+	if (fd < 0 || fstat(fd, &st) < 0 || st.st_dev != kept[slot].dev ||
+	    st.st_ino != kept[slot].ino)
+		return -1;
+	return fd;
+}
+
+static void unkeep(struct pin_uring *uring, bool unpin)
+{
+	int fd;
+
+	if (uring->kept < 0)
+		return;
+	fd = kept_fd(uring->kept);
+	if (fd >= 0 && unpin)
+		syscall(SYS_io_uring_register, fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
+	if (fd >= 0)
+		close(fd);
+	atomic_store(&kept[uring->kept].fd, 0);
+	uring->kept = -1;
+}
+
+unsigned int contig_pin_release_now(void)
+{
+	unsigned int n = 0;
+
+	for (int i = 0; i < PIN_KEPT; i++) {
+		int fd = kept_fd(i);
+
+		if (fd >= 0)
+			n += !syscall(SYS_io_uring_register, fd, IORING_UNREGISTER_BUFFERS,
+				      NULL, 0);
+	}
+	return n;
+}
 
 int contig_pin_uring_make(struct pin_uring *uring, const struct iovec *ranges,
 			  unsigned int n, bool inherit)
@@ -39,8 +120,11 @@ int contig_pin_uring_make(struct pin_uring *uring, const struct iovec *ranges,
 		return err;
 	}
 	/* From here on the mapping alone keeps the ring: a program that closes
-	 * all descriptors unpins nothing. */
-	close(fd);
+	 * all descriptors unpins nothing.  (A child that exits unpins what it
+	 * shares with its parent, if it has the descriptor.) */
+	uring->kept = inherit ? -1 : keep(fd);
+	if (uring->kept < 0)
+		close(fd);
 	uring->ring = ring;
 	uring->len = len;
 	return 0;
@@ -50,9 +134,15 @@ fail:
 	return err;
 }
 
+void contig_pin_uring_forget(struct pin_uring *uring)
+{
+	unkeep(uring, false);
+}
+
 /* The kernel tears the ring down in a work item, after an RCU grace period. */
 void contig_pin_uring_drop(struct pin_uring *uring)
 {
+	unkeep(uring, true);
 	munmap(uring->ring, uring->len);
 	uring->ring = NULL;
 }

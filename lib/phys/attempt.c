@@ -22,6 +22,12 @@
 #define RACES_LOST 3
 
 static __thread char why[400];
+static __thread uint64_t cap;
+
+void contig_attempt_cap(uint64_t bytes)
+{
+	cap = bytes;
+}
 
 const char *contig_reclaim_why(void)
 {
@@ -54,6 +60,8 @@ uint64_t contig_attempt_budget(void)
 	uint64_t room = contig_superpage_room(true);
 	uint64_t most = given ? given : contig_available() / 4;
 
+	if (cap && !given && most > cap)
+		most = cap;
 	return most < room ? most : room;
 }
 

@@ -6,6 +6,7 @@
 #include "base/radix.h"
 #include "host/bare.h"
 #include "phys/backing.h"
+#include "phys/fork_plan.h"
 #include "phys/magazine.h"
 #include "phys/memmap.h"
 #include "phys/physmap.h"
@@ -44,6 +45,7 @@ static void prepare(void)
 	contig_magazines_fork_prepare();
 	contig_lock(&contig_pin_lock);
 	contig_radix_fork_prepare();
+	contig_fork_leave();
 }
 
 static void release(void)
@@ -76,6 +78,7 @@ static void mark_shared(struct contig_pool *pool)
 
 static void parent(void)
 {
+	contig_fork_return();
 	contig_radix_fork_done();
 	contig_unlock(&contig_pin_lock);
 	contig_magazines_fork_parent();
@@ -91,9 +94,36 @@ static void parent(void)
 /* The hole that MADV_DONTFORK left must not fill with something else. */
 static void fill_hole(uint64_t place, uint64_t bytes)
 {
-	if (!bare_fill(place_address(place), bytes))
+	if (bare_again(place_address(place), bytes))
 		contig_debug(FORK, "hole at 0x%llx could not be reserved",
 			     (unsigned long long)place);
+}
+
+/* Whether the child has the memory at all. */
+static bool came_along(const struct contig_pool *pool, uint64_t place)
+{
+	return stays_mapped(pool) &&
+	       (pool->kind != CONTIG_POOL_PRIVATE || contig_fork_came(place));
+}
+
+/* The segment's places that came along; others are gone. */
+static unsigned int keep_places(struct contig_pool *pool, struct segment *s)
+{
+	unsigned int n = 0;
+
+	for (unsigned int i = 0; i < s->n; i++) {
+		if (!came_along(pool, s->places[i])) {
+			contig_physmap_withdraw(s->places[i], s->page_size);
+			fill_hole(s->places[i], s->page_size);
+			continue;
+		}
+		/* Copies of its own, in frames of their own. */
+		if (pool->kind == CONTIG_POOL_PRIVATE)
+			contig_physmap_hide(s->places[i], s->page_size);
+		s->indices[n] = s->indices[i];
+		s->places[n++] = s->places[i];
+	}
+	return n;
 }
 
 static void inherit(struct contig_pool *pool)
@@ -101,28 +131,20 @@ static void inherit(struct contig_pool *pool)
 	struct segment **link = &pool->segments, *s;
 
 	while ((s = *link)) {
+		if (s->pin && !pool_fork_shares(pool)) {
+			contig_pin_forget(s->pin);
+			s->pin = NULL;
+		}
 		if (s->inherited) {
 			link = &s->next;
 			continue;
 		}
 		pool_held_set(pool, pool->held - s->n * s->page_size);
-		s->inherited = true;
 		if (s->file)
 			contig_backing_file_forget(s->file);
-		if (s->pin && !pool_fork_shares(pool)) {
-			contig_pin_forget(s->pin);
-			s->pin = NULL;
-		}
-		for (unsigned int i = 0; i < s->n; i++) {
-			if (!stays_mapped(pool)) {
-				contig_physmap_withdraw(s->places[i], s->page_size);
-				fill_hole(s->places[i], s->page_size);
-			} else if (pool->kind == CONTIG_POOL_PRIVATE) {
-				/* Copies of its own, in frames of their own. */
-				contig_physmap_hide(s->places[i], s->page_size);
-			}
-		}
-		if (!stays_mapped(pool)) {
+		s->n = keep_places(pool, s);
+		s->inherited = true;
+		if (!s->n) {
 			*link = s->next;
 			continue; /* the record is the parent's; a few bytes */
 		}
@@ -139,6 +161,7 @@ static void inherit(struct contig_pool *pool)
 
 static void child(void)
 {
+	contig_fork_arrive();
 	contig_radix_fork_done();
 	contig_unlock(&contig_pin_lock);
 	contig_fork_generation++;

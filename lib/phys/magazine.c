@@ -17,6 +17,7 @@ uint32_t contig_fork_generation;
 
 static __thread bool exiting; /* the cache has been given up */
 static struct thread_cache *caches;
+static struct thread_cache *orphans; /* of threads that a child doesn't have */
 static struct lock caches_lock = LOCK_INITIALIZER(LOCK_CACHES);
 static pthread_once_t key_once = PTHREAD_ONCE_INIT;
 static pthread_key_t key;
@@ -124,10 +125,28 @@ static void make_key(void)
 	key_made = pthread_key_create(&key, thread_exit) == 0;
 }
 
+/* Not in the fork handler: malloc's own may still have to run. */
+static void free_orphans(void)
+{
+	struct thread_cache *c, *next;
+
+	contig_lock(&caches_lock);
+	c = orphans;
+	orphans = NULL;
+	contig_unlock(&caches_lock);
+	for (; c; c = next) {
+		next = c->next;
+		free(c->usage);
+		free(c);
+	}
+}
+
 struct thread_cache *contig_thread_cache_make(void)
 {
 	struct thread_cache *cache;
 
+	if (__builtin_expect(!!__atomic_load_n(&orphans, __ATOMIC_RELAXED), 0))
+		free_orphans();
 	if (contig_thread_cache || exiting)
 		return contig_thread_cache;
 	pthread_once(&key_once, make_key);
@@ -360,8 +379,8 @@ void contig_magazines_fork_child(void)
 			continue;
 		}
 		fold_cache(c);
-		free(c->usage);
-		free(c);
+		c->next = orphans;
+		orphans = c;
 	}
 	contig_lock_leave(LOCK_CACHE);
 	contig_unlock(&caches_lock);

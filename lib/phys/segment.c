@@ -513,6 +513,25 @@ size_t contig_segment_release(struct segment *segment, segment_claim_fn claim,
 	return n_gone;
 }
 
+struct pin *contig_segment_pin(const struct segment *segment)
+{
+	struct pin *pin = make_pin(segment, segment->places, segment->n);
+
+	if (pin && contig_pin_method(pin) != PIN_URING) {
+		contig_pin_drop(pin);
+		return NULL;
+	}
+	return pin;
+}
+
+void contig_segment_pin_again(struct segment *segment)
+{
+	struct pin *pin = make_pin(segment, segment->places, segment->n);
+
+	if (pin)
+		replace_pin(segment, pin);
+}
+
 static enum contig_wiring wiring_locked(const struct segment *segment)
 {
 	bool hugetlb = segment->source != CONTIG_SOURCE_THP;

@@ -24,6 +24,7 @@ struct segment {
 	uint64_t page_size;
 	bool shared;
 	bool inherited;  /* we are a forked child: never allocate from it */
+	bool plain;      /* private: base pages now, see fork_plan.h */
 	int node;        /* index, see machine.h */
 	unsigned int n;
 	uint64_t places[PIN_SLOTS]; /* ascending */
@@ -58,6 +59,12 @@ typedef bool (*segment_claim_fn)(const struct segment *segment, uint64_t place, 
 typedef void (*segment_unclaim_fn)(const struct segment *segment, uint64_t place, void *arg);
 size_t contig_segment_release(struct segment *segment, segment_claim_fn claim,
 			      segment_unclaim_fn unclaim, void *arg);
+
+/* One more pin over all of a segment, of the kind that holds over a fork(2);
+ * NULL with a reason. */
+struct pin *contig_segment_pin(const struct segment *segment);
+/* A new pin instead of one that may have lost its hold. */
+void contig_segment_pin_again(struct segment *segment);
 
 enum contig_wiring contig_segment_wiring(const struct segment *segment);
 

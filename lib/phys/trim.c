@@ -70,6 +70,41 @@ uint64_t contig_trim_pools(void)
 	return bytes;
 }
 
+struct some {
+	uint64_t keep, bytes; /* bytes that stay free; given back */
+};
+
+static bool claim_some(const struct segment *segment, uint64_t place, void *arg)
+{
+	struct some *some = arg;
+
+	if (pool_free_seen(segment->pool) << FRAME_SHIFT < some->keep + segment->page_size)
+		return false;
+	return claim_free(segment, place, &some->bytes);
+}
+
+static void unclaim_some(const struct segment *segment, uint64_t place, void *arg)
+{
+	unclaim(segment, place, &((struct some *)arg)->bytes);
+}
+
+uint64_t contig_trim_pool(struct contig_pool *pool, uint64_t keep, bool wait)
+{
+	struct some some = {.keep = keep};
+
+	if (wait)
+		contig_lock(&contig_reclaim_lock);
+	else if (!contig_trylock(&contig_reclaim_lock))
+		return 0;
+	for (struct segment *s = pool->segments, *next; s; s = next) {
+		next = s->next;
+		if (!s->inherited)
+			contig_segment_release(s, claim_some, unclaim_some, &some);
+	}
+	contig_unlock(&contig_reclaim_lock);
+	return some.bytes;
+}
+
 /* Blocks that vanish with their pool are no longer in use. */
 static void forget_blocks(uint64_t frame, uint64_t count)
 {

@@ -40,11 +40,11 @@ run()
 	}
 }
 
-# Bad usage: exit 2, nothing on stdout, "contig X: object: reason" and a line
+# Bad usage: exit 2 ($trouble), nothing on stdout, "contig X: object: reason" and a line
 # with the way to the help on stderr, and nothing else.
 refused()
 {
-	run 2 "$@"
+	run "${trouble:-2}" "$@"
 	[ -s "$tmp/out" ] && wrong "contig $*: writes on standard output"
 	[ "$(wc -l <"$tmp/err")" -eq 2 ] || wrong "contig $*: $(wc -l <"$tmp/err") lines on stderr"
 	head -1 "$tmp/err" | grep -qE '^contig( [a-z]+)?: [^:]+: .' ||
@@ -80,6 +80,16 @@ except (ValueError, KeyError, AssertionError, TypeError) as error:
     print(repr(error), open(sys.argv[1]).read()[:2000])
     sys.exit(1)
 EOF
+}
+
+# The shim where libtool puts it.
+shim_built()
+{
+	for shim_file in "${top_builddir:-.}"/.libs/libcontig-preload.so \
+		"${top_builddir:-.}"/preload/.libs/libcontig-preload.so; do
+		[ -e "$shim_file" ] && readlink -f "$shim_file" && return
+	done
+	return 1
 }
 
 # No escape sequences where standard output is no terminal.

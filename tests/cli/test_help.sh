@@ -54,6 +54,9 @@ page_options "$srcdir/man/contig.1" >"$tmp/man"
 [ -z "$(comm -23 "$tmp/help" "$tmp/man")" ] || wrong "contig.1 lacks an option"
 
 for command in $commands; do
+	# Statuses below 125 are the program's that it starts.
+	trouble=2
+	[ "$command" = run ] && trouble=125
 	help_options "$command" >"$tmp/help"
 	page_options "$srcdir/man/contig-$command.1" >"$tmp/man"
 	completion_options "$command" >"$tmp/completion"
@@ -73,8 +76,9 @@ for command in $commands; do
 	[ "$command" = alloc ] && operand=4K
 	[ "$command" = map ] && operand=self
 	[ "$command" = check ] && operand='self 0 1'
+	[ "$command" = run ] && operand=true
 	# shellcheck disable=SC2086
-	run 2 "$command" -o nonsense $operand
+	run $trouble "$command" -o nonsense $operand
 	known=$(sed -n 's/.*no such column (\(.*\)).*/\1/p' "$tmp/err" | tr -d ' ' | tr , '\n' | sort)
 	[ "$columns" = "$known" ] || wrong "$command: columns of completion and parser differ"
 	in_page=$(tr -d '\n' <"$srcdir/man/contig-$command.1" | sed 's/\.Li/ /g' | tr ',.' '  ')
@@ -101,10 +105,11 @@ for command in $commands; do
 	refused "$command" --columns=
 	refused "$command" -o
 	# As JSON, too: on standard output, nothing on stderr.
-	run 2 "$command" --no-such-option --json
+	run $trouble "$command" --no-such-option --json
 	json_is 'd["error"]["object"] == "--no-such-option" and d["error"]["way_out"]'
 	[ -s "$tmp/err" ] && wrong "$command: a JSON error, and stderr"
 done
+trouble=2
 
 # The actions of pool.
 run 0 pool --help
@@ -148,6 +153,9 @@ complete()
 [ "$(complete contig alloc --grow sy)" = "system " ] || wrong "completion of --grow sy"
 [ "$(complete contig alloc --grow = o)" = "overcommit " ] || wrong "completion of --grow=o"
 [ "$(complete contig pool ke)" = "keep-contiguous " ] || wrong "completion of pool ke"
+[ "$(complete contig run --fork c)" = "cow " ] || wrong "completion of --fork c"
+[ "$(complete contig run --node 0 --strict -- unsha)" = "unshare " ] ||
+	wrong "completion of a program"
 [ "$(complete contig doctor --verb)" = "--verbose " ] || wrong "completion of --verb"
 
 exit $status

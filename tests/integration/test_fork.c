@@ -600,43 +600,268 @@ static void copy_on_write(void)
 	contig_pool_destroy(pool);
 }
 
-/* Most of the kernel's pool in a private one: what fork can't copy must not
- * kill anyone. */
-static void private_short(void)
-{
-	contig_pool_t *pool = private_pool();
-	size_t n = (size_t)hugepool_usable(POOL_2M) * 3 / 4;
+/* Superpages of a private pool, filled, and where their frames are. */
+struct held {
+	contig_pool_t *pool;
+	size_t n;
 	char *va[64];
-	struct outcome out;
-	pid_t child;
+	uint64_t pa[64];
+};
 
+static void hold(struct held *held, size_t n)
+{
+	held->pool = private_pool();
+	held->n = n;
 	require(n && n <= 64, "%zu", n);
 	for (size_t i = 0; i < n; i++) {
-		va[i] = contig_pool_malloc(pool, SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0,
-					   SUPERPAGE, 0);
-		require(va[i], "%zu: %s", i, contig_strreason());
-		fill(va[i], SUPERPAGE, i);
+		held->va[i] = contig_pool_malloc(held->pool, SUPERPAGE, M_TEMP, 0, 0,
+						 ~(vm_paddr_t)0, SUPERPAGE, 0);
+		require(held->va[i], "%zu: %s", i, contig_strreason());
+		fill(held->va[i], SUPERPAGE, i);
+		held->pa[i] = probe_address(held->va[i]);
 	}
-	child = fork();
+}
+
+static bool has_content(const struct held *held, uint64_t stamp)
+{
+	for (size_t i = 0; i < held->n; i++)
+		if (!filled(held->va[i], SUPERPAGE, stamp + i))
+			return false;
+	return true;
+}
+
+static void stamp_all(const struct held *held, uint64_t stamp)
+{
+	for (size_t i = 0; i < held->n; i++)
+		fill(held->va[i], SUPERPAGE, stamp + i);
+}
+
+/* The parent: content as it was, and frames, also after writing. */
+static void kept(const struct held *held)
+{
+	require(has_content(held, 0), "content");
+	stamp_all(held, 0);
+	for (size_t i = 0; i < held->n; i++)
+		for (size_t at = 0; at < SUPERPAGE; at += PAGE)
+			require(probe_address(held->va[i] + at) == held->pa[i] + at,
+				"frame %zu of superpage %zu: 0x%" PRIx64
+				", was 0x%" PRIx64,
+				at / PAGE, i, probe_address(held->va[i] + at),
+				held->pa[i] + at);
+	require(!contig_verify(), "frames moved");
+}
+
+/* Else fork doesn't copy, and who has threads is at the kernel's mercy. */
+static void need_pins(const struct held *held)
+{
+	struct contig_range_info info;
+
+	require(contig_range_check(held->va[0], PAGE, &info) == 1, "%s", contig_strreason());
+	if (info.wiring != CONTIG_WIRING_PINNED)
+		skip("superpages can't be pinned here");
+}
+
+static size_t most_of_pool(void)
+{
+	return (size_t)hugepool_usable(POOL_2M) * 3 / 4;
+}
+
+/* Most of the kernel's pool in a private one: the child gets plain memory, and
+ * its own child too.  Nobody is killed, and no frame moves. */
+static void private_short(void)
+{
+	struct held held;
+	long usable;
+	pid_t child;
+
+	hold(&held, most_of_pool());
+	usable = hugepool_usable(POOL_2M);
+	child = split();
 	if (!child) {
-		for (size_t i = 0; i < n; i++)
-			if (!filled(va[i], SUPERPAGE, i))
-				_exit(3);
+		pid_t grandchild;
+
+		require(has_content(&held, 0), "content");
+		stamp_all(&held, 100);
+		require(hugepool_usable(POOL_2M) == usable, "the child has superpages");
+		grandchild = split();
+		if (!grandchild) {
+			require(has_content(&held, 100), "content");
+			stamp_all(&held, 200);
+			_exit(0);
+		}
+		wait_for_child(grandchild);
+		require(has_content(&held, 100), "the grandchild wrote here");
 		_exit(0);
 	}
-	if (child < 0) {
-		require(errno == ENOMEM, "errno %d", errno);
-	} else {
-		out = reap(child);
-		require(!out.status, "child: status %d signal %d", out.status,
-			out.signal);
+	wait_for_child(child);
+	kept(&held);
+	contig_pool_destroy(held.pool);
+}
+
+static void *wait_here(void *arg)
+{
+	char c;
+
+	require(read(*(int *)arg, &c, 1) == 0, "read");
+	return NULL;
+}
+
+/* The same with a thread: then there is no way but to fail. */
+static void private_short_threads(void)
+{
+	struct held held;
+	pthread_t thread;
+	int fds[2];
+	pid_t child;
+
+	hold(&held, most_of_pool());
+	need_pins(&held);
+	require(!pipe(fds) && !pthread_create(&thread, NULL, wait_here, &fds[0]), "thread");
+	child = fork();
+	require(child < 0 && errno == ENOMEM, "fork: %d, %s", (int)child, strerror(errno));
+	kept(&held);
+	close(fds[1]);
+	pthread_join(thread, NULL);
+	/* And none any more: as if there had never been one. */
+	child = split();
+	if (!child)
+		_exit(!has_content(&held, 0));
+	wait_for_child(child);
+	kept(&held);
+	contig_pool_destroy(held.pool);
+}
+
+/* A child with superpages of its own forks when there are none left, by itself
+ * and with a thread. */
+static void private_again(void)
+{
+	struct held held, rest;
+	pid_t child;
+
+	hold(&held, 6);
+	need_pins(&held);
+	child = split();
+	if (!child) {
+		pthread_t thread;
+		pid_t grandchild;
+		int fds[2];
+
+		stamp_all(&held, 50);
+		hold(&rest, (size_t)hugepool_usable(POOL_2M) - 3);
+		require(!pipe(fds) && !pthread_create(&thread, NULL, wait_here, &fds[0]),
+			"thread");
+		grandchild = fork();
+		require(grandchild < 0 && errno == ENOMEM, "fork: %d, %s",
+			(int)grandchild, strerror(errno));
+		require(has_content(&held, 50) && has_content(&rest, 0), "content");
+		close(fds[1]);
+		pthread_join(thread, NULL);
+		for (int i = 0; i < 3; i++) {
+			grandchild = split();
+			if (!grandchild) {
+				require(has_content(&held, 50) && has_content(&rest, 0),
+					"content");
+				stamp_all(&held, 99);
+				stamp_all(&rest, 99);
+				_exit(0);
+			}
+			wait_for_child(grandchild);
+			require(has_content(&held, 50), "content");
+		}
+		/* All of it goes back: what is plain memory now, too. */
+		kept(&rest);
+		_exit(0);
 	}
-	for (size_t i = 0; i < n; i++) {
-		require(filled(va[i], SUPERPAGE, i), "content of %zu", i);
-		fill(va[i], SUPERPAGE, i + 1);
+	wait_for_child(child);
+	kept(&held);
+	contig_pool_destroy(held.pool);
+}
+
+/* Superpages that are in nobody's way but the kernel's. */
+static void occupy(size_t n)
+{
+	void *p = mmap(NULL, n * SUPERPAGE, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB, -1, 0);
+
+	require(p != MAP_FAILED && !madvise(p, n * SUPERPAGE, MADV_DONTFORK) &&
+		    !madvise(p, n * SUPERPAGE, MADV_POPULATE_WRITE),
+		"%zu superpages: %s", n, strerror(errno));
+}
+
+/* What isn't used is neither copied nor in the child. */
+static void private_unused(void)
+{
+	struct held held;
+	long usable;
+	pid_t child;
+	struct turns t;
+	char word = 0;
+
+	hold(&held, 8);
+	need_pins(&held);
+	for (size_t i = 4; i < 8; i++)
+		contig_free(held.va[i]);
+	held.n = 4;
+	/* Enough are left to copy what is used, not to copy all. */
+	occupy((size_t)hugepool_usable(POOL_2M) - 5);
+	usable = hugepool_usable(POOL_2M);
+	require(usable == 5, "%ld", usable);
+	turns_open(&t);
+	child = split();
+	if (!child) {
+		require(has_content(&held, 0), "content");
+		require(contig_virt_to_phys(held.va[5]) == CONTIG_PADDR_NONE, "came along");
+		require(hugepool_usable(POOL_2M) == usable - 4, "%ld superpages less",
+			usable - hugepool_usable(POOL_2M));
+		say(t.to_parent[1], &word, 1);
+		_exit(0);
 	}
-	require(!contig_verify(), "frames moved");
-	contig_pool_destroy(pool);
+	hear(t.to_parent[0], &word, 1);
+	wait_for_child(child);
+	kept(&held);
+	/* The parent has them still; the last one for the pool's reserve. */
+	for (size_t i = 4; i < 7; i++) {
+		held.va[i] = contig_pool_malloc(held.pool, SUPERPAGE, M_TEMP, M_ZERO, 0,
+						~(vm_paddr_t)0, SUPERPAGE, 0);
+		require(held.va[i] && !held.va[i][4096], "%s", contig_strreason());
+	}
+	require(hugepool_usable_becomes(POOL_2M, usable), "new ones were taken");
+	contig_pool_destroy(held.pool);
+}
+
+/* A storm: children overlap, and some are killed. */
+static void private_storm(void)
+{
+	unsigned int n = (unsigned int)test_scaled(40, 10);
+	struct held held;
+	pid_t children[8] = {0};
+
+	hold(&held, 6);
+	for (unsigned int i = 0; i < n; i++) {
+		pid_t *slot = &children[i % 8];
+
+		if (*slot) {
+			struct outcome out = reap(*slot);
+
+			require(!out.status || out.signal == SIGKILL,
+				"child: status %d signal %d", out.status, out.signal);
+		}
+		*slot = split();
+		if (!*slot) {
+			require(has_content(&held, 0), "content");
+			stamp_all(&held, i);
+			if (i % 3 == 0)
+				kill(getpid(), SIGKILL);
+			require(has_content(&held, i), "content");
+			_exit(0);
+		}
+		stamp_all(&held, 0);
+	}
+	for (unsigned int i = 0; i < 8; i++)
+		if (children[i])
+			reap(children[i]);
+	kept(&held);
+	contig_pool_destroy(held.pool);
 }
 
 static const struct test_case cases[] = {
@@ -664,6 +889,12 @@ static const struct test_case cases[] = {
     {"copy_on_write_collapsed", copy_on_write, 0, CASE_SEES | CASE_MAY_TRY,
      "CONTIG_SOURCES=thp"},
     {"private_short", private_short, 24, CASE_SEES, "CONTIG_SOURCES=2m"},
+    {"private_short_threads", private_short_threads, 24, CASE_SEES, "CONTIG_SOURCES=2m"},
+    {"private_again", private_again, 24, CASE_SEES, "CONTIG_SOURCES=2m"},
+    {"private_unused", private_unused, 24, CASE_SEES, "CONTIG_SOURCES=2m"},
+    {"private_storm_pool", private_storm, 24, CASE_SEES | CASE_SLOW, "CONTIG_SOURCES=2m"},
+    {"private_storm_collapsed", private_storm, 0, CASE_SEES | CASE_SLOW | CASE_MAY_TRY,
+     "CONTIG_SOURCES=thp"},
 };
 
 int main(int argc, char **argv)

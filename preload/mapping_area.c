@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Superpages for mappings: taken as a batch, sorted, and the best run put in
+ * place.  Collapsed memory only: its parts can be unmapped and protected one
+ * by one, which hugetlb pages can't.
+ */
+#include "preload/mapping_area.h"
+
+#include "base/page.h"
+#include "base/reason.h"
+#include "host/pagemap.h"
+#include "host/pin.h"
+#include "host/superpage.h"
+
+#include <errno.h>
+#include <sys/uio.h>
+#include <time.h>
+#include <unistd.h>
+
+/* A search for a run takes this many times as much each time, up to so many
+ * superpages more than the run has: some 20 ms. */
+#define SEARCH_STEP 4
+#define SEARCH_MOST 62
+#define IN_VAIN_NS UINT64_C(10000000000)
+
+static bool is_next(const struct superpage *pages, size_t i)
+{
+	if (pages[i].frame == FRAME_HIDDEN)
+		return pages[i].index == pages[i - 1].index + 1;
+	return pages[i].frame == pages[i - 1].frame + SUPERPAGE_FRAMES;
+}
+
+static bool fits(const struct superpage *page, const struct mapping_wish *wish, size_t first)
+{
+	uint64_t start = page->frame << FRAME_SHIFT;
+
+	if (page->frame == FRAME_HIDDEN)
+		return !wish->low && wish->high == UINT64_MAX && wish->align <= SUPERPAGE_SIZE;
+	return start >= wish->low && wish->high >= SUPERPAGE_SIZE &&
+	       start <= wish->high - SUPERPAGE_SIZE &&
+	       (first || !wish->align || !(start & (wish->align - 1)));
+}
+
+/* The first of n pages one after another (frames are sorted); n_pages: none. */
+static size_t find_run(const struct superpage *pages, size_t n_pages, size_t n,
+		       const struct mapping_wish *wish)
+{
+	size_t start = 0, length = 0;
+
+	for (size_t i = 0; i < n_pages; i++) {
+		if (length && is_next(pages, i) && fits(&pages[i], wish, 1)) {
+			length++;
+		} else {
+			start = i;
+			length = fits(&pages[i], wish, 0);
+		}
+		if (length == n)
+			return start;
+	}
+	return n_pages;
+}
+
+/*
+ * Any n that meet the wish, at the front.  Where there is no run, order of
+ * frames is worth nothing, but that of the staging mapping makes it one
+ * mapping again.  False: fewer.
+ */
+static bool gather(struct superpage *pages, size_t n_pages, size_t n,
+		   const struct mapping_wish *wish)
+{
+	size_t found = 0;
+
+	for (size_t i = 1; i < n_pages; i++) {
+		struct superpage moving = pages[i];
+		size_t at = i;
+
+		for (; at && pages[at - 1].index > moving.index; at--)
+			pages[at] = pages[at - 1];
+		pages[at] = moving;
+	}
+	for (size_t i = 0; i < n_pages && found < n; i++) {
+		struct superpage moving = pages[i];
+
+		if (!fits(&moving, wish, 1))
+			continue;
+		pages[i] = pages[found];
+		pages[found++] = moving;
+	}
+	return found == n;
+}
+
+static int take(size_t n, int node, struct superpage_batch *batch)
+{
+	const struct superpage_request request = {
+		.kind = SUPERPAGE_COLLAPSED,
+		.page_size = SUPERPAGE_SIZE,
+		.count = n,
+		.node = node,
+		.threads = 1,
+		.nowait = true,
+	};
+	int err = contig_superpage_take(&request, batch);
+
+	if (!err && batch->n < n) {
+		contig_superpage_drop(batch);
+		contig_reason_set("collapsed superpages: no free run of 2 MiB; compact or free memory");
+		err = -ENOMEM;
+	}
+	if (!err)
+		contig_superpage_sort(batch);
+	return err;
+}
+
+/*
+ * Where memory is fragmented the search ends without a run, after some
+ * milliseconds.  What was not found a moment ago isn't looked for again.
+ */
+static struct {
+	uint64_t at; /* when it failed, 0 never */
+	size_t n;
+} in_vain;
+
+static uint64_t now_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+/* How many to take for a run of n, at most. */
+static size_t search_bound(size_t n)
+{
+	if (n == 1 || (in_vain.at && n >= in_vain.n && now_ns() - in_vain.at < IN_VAIN_NS))
+		return n;
+	return n + SEARCH_MOST;
+}
+
+/*
+ * A batch with a run of n at *first, or with n pages at all (*first = 0).
+ * The kernel hands out neighbours only by chance: of more pages more are
+ * neighbours, so more and more are taken and all but the run given back.
+ */
+static int choose(size_t n, const struct mapping_wish *wish, struct superpage_batch *batch,
+		  size_t *first)
+{
+	size_t most = search_bound(n), want = n;
+	int err = take(want, wish->node, batch);
+
+	for (;;) {
+		if (err)
+			return err;
+		*first = find_run(batch->pages, batch->n, n, wish);
+		if (*first < batch->n)
+			return 0;
+		if (want >= most)
+			break;
+		want = want * SEARCH_STEP < most ? want * SEARCH_STEP : most;
+		contig_superpage_drop(batch);
+		err = take(want, wish->node, batch);
+		if (err) {
+			want = most;
+			err = take(n, wish->node, batch);
+		}
+	}
+	if (n > 1 && most > n) {
+		in_vain.at = now_ns();
+		in_vain.n = n;
+	}
+	*first = 0;
+	if (gather(batch->pages, batch->n, n, wish))
+		return 0;
+	contig_superpage_drop(batch);
+	contig_reason_set("collapsed superpages: none at the physical addresses asked for");
+	return -ENOMEM;
+}
+
+/* 1 contiguous from *frame on, 0 not, -1 hidden. */
+static int look(const void *va, size_t n, uint64_t *frame)
+{
+	uint64_t frames[SUPERPAGE_FRAMES];
+	int pagemap = contig_pagemap_open(0), result = 1;
+
+	*frame = FRAME_HIDDEN;
+	if (pagemap < 0)
+		return -1;
+	for (size_t i = 0; i < n && result == 1; i++) {
+		if (contig_pagemap_read(pagemap, (uintptr_t)va + i * SUPERPAGE_SIZE,
+					SUPERPAGE_FRAMES, frames) < 0 ||
+		    frames[0] == FRAME_HIDDEN) {
+			result = -1;
+			break;
+		}
+		if (!i)
+			*frame = frames[0];
+		for (size_t j = 0; j < SUPERPAGE_FRAMES && result == 1; j++)
+			if (!frame_is_known(frames[j]) ||
+			    frames[j] != *frame + i * SUPERPAGE_FRAMES + j)
+				result = 0;
+	}
+	close(pagemap);
+	return result;
+}
+
+static void wire(void *va, struct mapping_run *run)
+{
+	struct iovec ranges[PIN_SLOTS];
+	size_t left = run->n * SUPERPAGE_SIZE;
+	unsigned int n = 0;
+	char *at = va;
+
+	while (left && n < PIN_SLOTS) {
+		ranges[n].iov_base = at;
+		ranges[n].iov_len = left < GIGAPAGE_SIZE ? left : GIGAPAGE_SIZE;
+		at += ranges[n].iov_len;
+		left -= ranges[n++].iov_len;
+	}
+	run->pin = left ? NULL : contig_pin_make(ranges, n, FRAME_SIZE, false);
+	run->wiring = run->pin ? contig_pin_wiring(run->pin, false) : CONTIG_WIRING_NONE;
+}
+
+int shim_mapping_run_make(void *va, size_t n, const struct mapping_wish *wish,
+			  struct mapping_run *out)
+{
+	struct superpage_batch batch;
+	size_t first;
+	int err = choose(n, wish, &batch, &first), seen;
+
+	*out = (struct mapping_run){.n = n};
+	if (err)
+		return err;
+	for (size_t i = first + 1; i < first + n; i++)
+		out->pieced |= batch.pages[i].index != batch.pages[i - 1].index + 1;
+	err = contig_superpage_map(&batch, first, n, va);
+	contig_superpage_drop(&batch);
+	if (err)
+		return err;
+	wire(va, out);
+	/* Pinning can have moved them: looked at afterwards. */
+	seen = look(va, n, &out->first);
+	out->contiguous = seen == 1 || (seen < 0 && n == 1);
+	if (out->wiring != CONTIG_WIRING_PINNED)
+		out->why = "mappings: can't be pinned here (RLIMIT_MEMLOCK, seccomp)";
+	else if (!out->contiguous)
+		out->why = seen < 0 ? "mappings: frames are hidden: a run longer than 2 MiB can't be proved" :
+				      "mappings: no run of superpages as long as that";
+	return 0;
+}

@@ -1,0 +1,338 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * System V shared memory.  A segment stays the kernel's: others find it by its
+ * key.  When it is attached, what there is of whole superpages is collapsed
+ * and pinned as long as this process is attached.  How long the runs are is up
+ * to the kernel, and is told.  shmget() and shmctl() need no help.
+ */
+#include "preload/inside.h"
+#include "preload/mappings.h"
+#include "preload/options.h"
+#include "preload/raw.h"
+#include "preload/report.h"
+#include "preload/segments.h"
+
+#include "base/page.h"
+#include "base/reason.h"
+#include "host/pagemap.h"
+#include "host/pin.h"
+#include "host/superpage.h"
+#include "host/superpage_touch.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE 25
+#endif
+
+#define EXPORT __attribute__((visibility("default")))
+
+#define ROOM_PART 8 /* as for mappings */
+#define ATTACHED_MOST 256
+
+static struct attached {
+	uintptr_t start; /* 0: free */
+	struct pin *pin;
+} attached[ATTACHED_MOST];
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+
+struct calm {
+	sigset_t signals;
+	int cancel;
+};
+
+static void calm_begin(struct calm *calm)
+{
+	sigset_t all;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &calm->signals);
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &calm->cancel);
+	shim_enter();
+	pthread_mutex_lock(&lock);
+}
+
+static void calm_end(const struct calm *calm)
+{
+	pthread_mutex_unlock(&lock);
+	shim_leave();
+	pthread_setcancelstate(calm->cancel, NULL);
+	pthread_sigmask(SIG_SETMASK, &calm->signals, NULL);
+}
+
+/* Where superpages can be mapped as such. */
+static void *attach_aligned(int id, size_t size, int flags)
+{
+	size_t len = align_up(size, FRAME_SIZE), span = len + SUPERPAGE_SIZE;
+	char *p = shim_raw_mmap(NULL, span, PROT_NONE,
+				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	char *start, *va;
+
+	if (p == MAP_FAILED)
+		return (void *)-1;
+	start = (char *)align_up((uintptr_t)p, SUPERPAGE_SIZE);
+	va = shim_raw_shmat(id, start, flags | SHM_REMAP);
+	if (va != start) {
+		shim_raw_munmap(p, span);
+		return (void *)-1;
+	}
+	if (start > p)
+		shim_raw_munmap(p, (size_t)(start - p));
+	if (start + len < p + span)
+		shim_raw_munmap(start + len, (size_t)(p + span - start) - len);
+	return va;
+}
+
+/* Superpages from va on that could be had. */
+static size_t collapse(char *va, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++, va += SUPERPAGE_SIZE)
+		/* Reading is enough, and leaves the content alone. */
+		if (contig_superpage_advise(va, FRAME_SIZE, MADV_POPULATE_READ) ||
+		    contig_superpage_advise(va, SUPERPAGE_SIZE, MADV_COLLAPSE))
+			break;
+	return i;
+}
+
+/* The longest run; 0 when frames are hidden. */
+static size_t longest_run(const char *va, size_t n)
+{
+	uint64_t frames[SUPERPAGE_FRAMES], next = 0;
+	size_t run = 0, longest = 0;
+	int pagemap = contig_pagemap_open(0);
+
+	if (pagemap < 0)
+		return 0;
+	for (size_t i = 0; i < n; i++) {
+		if (contig_pagemap_read(pagemap, (uintptr_t)va + i * SUPERPAGE_SIZE,
+					SUPERPAGE_FRAMES, frames) < 0 ||
+		    !frame_is_known(frames[0]))
+			break;
+		for (size_t j = 0; j < SUPERPAGE_FRAMES; j++) {
+			run = run && frames[j] == next ? run + 1 : 1;
+			next = frames[j] + 1;
+			if (run > longest)
+				longest = run;
+		}
+	}
+	close(pagemap);
+	return longest * FRAME_SIZE;
+}
+
+static struct pin *wire(void *va, size_t n)
+{
+	struct iovec ranges[PIN_SLOTS];
+	size_t left = n * SUPERPAGE_SIZE;
+	unsigned int used = 0;
+
+	for (char *at = va; left && used < PIN_SLOTS; used++) {
+		ranges[used].iov_base = at;
+		ranges[used].iov_len = left < GIGAPAGE_SIZE ? left : GIGAPAGE_SIZE;
+		at += ranges[used].iov_len;
+		left -= ranges[used].iov_len;
+	}
+	return left ? NULL : contig_pin_make(ranges, used, SUPERPAGE_SIZE, false);
+}
+
+static void forget(uintptr_t start)
+{
+	for (size_t i = 0; i < ATTACHED_MOST; i++)
+		if (attached[i].start == start) {
+			contig_pin_drop(attached[i].pin);
+			attached[i].start = 0;
+			attached[i].pin = NULL;
+		}
+}
+
+/* False: no place left. */
+static bool remember(uintptr_t start, struct pin *pin)
+{
+	/* Taken away by munmap(2), which we don't look at. */
+	forget(start);
+	for (size_t i = 0; i < ATTACHED_MOST; i++)
+		if (!attached[i].start) {
+			attached[i].start = start;
+			attached[i].pin = pin;
+			return true;
+		}
+	return false;
+}
+
+static void count(size_t len, size_t on_superpages, size_t run, bool wired)
+{
+	const char *why = NULL;
+
+	shim_count(SHIM_CALLS, 1);
+	shim_count(SHIM_ASKED, len);
+	shim_count(SHIM_CALLS_LARGE, 1);
+	shim_count(SHIM_ASKED_LARGE, len);
+	shim_count(SHIM_SEGMENTS, on_superpages);
+	shim_count(SHIM_ON_SUPERPAGES, on_superpages);
+	if (wired)
+		shim_count(SHIM_WIRED, on_superpages);
+	shim_count_max(SHIM_LARGEST_RUN, run);
+	if (on_superpages < len) {
+		shim_count(SHIM_FALLBACKS, 1);
+		shim_count(SHIM_FALLBACK_BYTES, len - on_superpages);
+		why = "shared memory: superpages end before the segment does, or can't be had";
+	} else if (!wired) {
+		why = "shared memory: can't be pinned here (RLIMIT_MEMLOCK, seccomp)";
+	} else if (run < len) {
+		why = "shared memory: not one run of superpages, or frames are hidden";
+	}
+	shim_count(why ? SHIM_LARGE_BROKEN : SHIM_LARGE_KEPT, len);
+	if (why)
+		shim_reason(why, len);
+}
+
+/* NULL, or why the segment is left as it is. */
+static const char *obstacle(size_t len)
+{
+	bool must;
+	const char *why = shim_mapping_policy(len, false, &must);
+
+	if (why)
+		return why;
+	if (len < SUPERPAGE_SIZE)
+		return "shared memory: shorter than a superpage";
+	if (len > contig_superpage_room(true) / ROOM_PART)
+		return "shared memory: more than an eighth of the memory that is left";
+	return NULL;
+}
+
+static void *attach(int id, size_t size, int flags)
+{
+	size_t len = align_up(size, FRAME_SIZE), n, run;
+	struct pin *pin = NULL;
+	bool wired = false;
+	struct calm calm;
+	const char *why;
+	void *va;
+
+	calm_begin(&calm);
+	why = obstacle(len);
+	va = why ? (void *)-1 : attach_aligned(id, size, flags);
+	if (va == (void *)-1) {
+		calm_end(&calm);
+		va = shim_raw_shmat(id, NULL, flags);
+		if (va != (void *)-1) {
+			shim_count(SHIM_MAPPED_LEFT, len);
+			shim_reason(why ? why : "shared memory: no aligned address for it", len);
+		}
+		return va;
+	}
+	n = collapse(va, len / SUPERPAGE_SIZE);
+	if (n)
+		pin = wire(va, n);
+	if (pin && contig_pin_method(pin) < PIN_PIPE) {
+		contig_pin_drop(pin);
+		pin = NULL;
+	}
+	if (pin && !remember((uintptr_t)va, pin)) {
+		contig_pin_drop(pin);
+		pin = NULL;
+	}
+	wired = pin;
+	run = longest_run(va, n);
+	calm_end(&calm);
+	count(len, n * SUPERPAGE_SIZE, run, wired);
+	return va;
+}
+
+/* At an address given; with SHM_REMAP it may be over a mapping of ours. */
+static void *attach_at(int id, const void *addr, int flags, size_t size)
+{
+	uintptr_t start = align_down((uintptr_t)addr, FRAME_SIZE);
+	size_t len = align_up(size, FRAME_SIZE);
+	void *va;
+
+	if (!shim_mapping_near((void *)start, len))
+		return shim_raw_shmat(id, addr, flags);
+	shim_mapping_lock();
+	shim_mapping_uncover(start, len);
+	va = shim_raw_shmat(id, addr, flags);
+	if (va != (void *)-1)
+		shim_mapping_let_go((uintptr_t)va, len, false);
+	shim_mapping_unlock();
+	return va;
+}
+
+EXPORT void *shmat(int id, const void *addr, int flags)
+{
+	struct shmid_ds segment;
+	int error = errno;
+	void *va;
+
+	/* Without the right to look there is none to attach either. */
+	if (!shim_options.active || shim_inside() ||
+	    shim_raw_shmctl(id, IPC_STAT, &segment) < 0) {
+		errno = error;
+		return shim_raw_shmat(id, addr, flags);
+	}
+	if (addr)
+		return attach_at(id, addr, flags, segment.shm_segsz);
+	if (segment.shm_segsz < shim_options.threshold || (flags & (SHM_RDONLY | SHM_REMAP)))
+		return shim_raw_shmat(id, addr, flags);
+	va = attach(id, segment.shm_segsz, flags);
+	if (va != (void *)-1)
+		errno = error;
+	return va;
+}
+
+EXPORT int shmdt(const void *addr)
+{
+	struct calm calm;
+	int r, error;
+
+	if (!shim_options.active || shim_inside())
+		return shim_raw_shmdt(addr);
+	/* Under the lock: nobody attaches there before the pin is forgotten. */
+	calm_begin(&calm);
+	r = shim_raw_shmdt(addr);
+	error = errno;
+	if (!r)
+		forget((uintptr_t)addr);
+	calm_end(&calm);
+	errno = error;
+	return r;
+}
+
+void shim_segments_fork_prepare(void)
+{
+	pthread_mutex_lock(&lock);
+}
+
+void shim_segments_fork_done(bool child)
+{
+	for (size_t i = 0; child && i < ATTACHED_MOST; i++) {
+		/* Attached in the child too; wired as long as the parent is. */
+		contig_pin_forget(attached[i].pin);
+		attached[i].start = 0;
+		attached[i].pin = NULL;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void shim_segments_exit(void)
+{
+	struct calm calm;
+
+	calm_begin(&calm);
+	for (size_t i = 0; i < ATTACHED_MOST; i++)
+		if (attached[i].start)
+			forget(attached[i].start);
+	calm_end(&calm);
+}

@@ -1,0 +1,39 @@
+#!/bin/sh
+# SPDX-License-Identifier: BSD-2-Clause
+# python3: a workload of ours, and python's own tests.
+. "$(dirname "$0")/common.sh"
+
+same workload $python "$srcdir/tests/programs/workload.py"
+used workload "t['calls_large'] > 1000 and t['large_kept'] > 2**26 and t['largest_run'] > 2**20"
+used forks "t['forks_pinned'] + t['forks_swapped'] + t['forks_bare'] + t['forks_cow'] > 5"
+used forks "t['forks_refused'] == 0"
+
+tests='test_json test_mmap test_array test_bytes test_dict test_list test_memoryview
+test_threading test_subprocess test_fork1 test_posix test_multiprocessing_fork'
+# Debian's python comes without; any other that has them will do.
+for tested in $python "$(python3 -c 'import sys; print(sys.executable)')" ''; do
+	[ -n "$tested" ] && $tested -c 'import test.test_json, test.test_fork1' 2>/dev/null && break
+done
+[ -n "$tested" ] || {
+	echo "no python here has its own tests: left out"
+	tests=
+}
+python=$tested
+# What must differ: a child that lists its descriptors sees those of the shim.
+known='test_pass_fds_redirected'
+failures()
+{
+	grep -E '^(FAIL|ERROR): ' "$1" | sort -u
+}
+for test in $tests; do
+	(cd "$tmp" && under -- $python -m unittest -q "test.$test") >"$tmp/out" 2>&1 </dev/null || {
+		# Not the shim's fault what fails without it.
+		(cd "$tmp" && $python -m unittest -q "test.$test") >"$tmp/plain" 2>&1 </dev/null
+		failures "$tmp/out" | grep -vE ": ($known) " >"$tmp/out.fails"
+		failures "$tmp/plain" >"$tmp/plain.fails"
+		more=$(comm -23 "$tmp/out.fails" "$tmp/plain.fails")
+		[ -z "$more" ] || wrong "$test, with the shim only: $more"
+		grep -qE '^Ran [0-9]+ tests' "$tmp/out" || wrong "$test: $(tail -5 "$tmp/out")"
+	}
+done
+finish
