@@ -24,7 +24,7 @@ dpdk_c()     { compile "$1" $CC -x c -std=gnu11 $strict -Wstrict-prototypes \
 dpdk_cxx()   { compile "$1" $CXX -x c++ -std=gnu++17 $strict -DALLOW_EXPERIMENTAL_API \
 			-Iinclude $(dpdk_flags); }
 own()        { compile "$1" $CC -x c -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror \
-			-Wstrict-prototypes -fsyntax-only -Ilib -Itools -Iinclude; }
+			-Wstrict-prototypes -fsyntax-only -I. -Ilib -Itools -Iinclude; }
 
 # It must be able to fail.
 tmp=$(mktemp -d)
@@ -52,7 +52,7 @@ for h in $(cd include && find . -name '*.h' | sed 's,^\./,,' | sort); do
 	public_cxx "<$h>" || { echo "include/$h: not alone as C++17"; status=1; }
 done
 [ $count -gt 0 ] || { echo "no public header found"; status=1; }
-for dir in lib tools; do
+for dir in lib tools preload; do
 	for h in $(cd $dir && find . -name '*.h' | sed 's,^\./,,' | sort); do
 		count=$((count + 1))
 		own "\"$h\"" || { echo "$dir/$h: not alone"; status=1; }
