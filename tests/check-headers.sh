@@ -24,7 +24,7 @@ dpdk_c()     { compile "$1" $CC -x c -std=gnu11 $strict -Wstrict-prototypes \
 dpdk_cxx()   { compile "$1" $CXX -x c++ -std=gnu++17 $strict -DALLOW_EXPERIMENTAL_API \
 			-Iinclude $(dpdk_flags); }
 own()        { compile "$1" $CC -x c -std=gnu11 -D_GNU_SOURCE -Wall -Wextra -Werror \
-			-Wstrict-prototypes -fsyntax-only -I. -Ilib -Itools -Iinclude; }
+			-Wstrict-prototypes -fsyntax-only -I. -Ilib -Itools -Ipreload -Iinclude; }
 
 # It must be able to fail.
 tmp=$(mktemp -d)

@@ -38,7 +38,8 @@ def growing():
 
 
 def mapped():
-    m = mmap.mmap(-1, 10 << 20)
+    # A shared one could not be touched beyond its first size.
+    m = mmap.mmap(-1, 10 << 20, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     for at in range(0, 10 << 20, 4096):
         m[at] = at // 4096 & 255
     m.resize(20 << 20)
