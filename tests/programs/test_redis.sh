@@ -3,7 +3,15 @@
 # redis-server, with threads of its own and a fork for each snapshot, driven
 # by its benchmark over a Unix socket.
 . "$(dirname "$0")/common.sh"
-need redis-server redis-benchmark redis-cli
+need redis-benchmark redis-cli
+# Debian's redis-server would start a service; the same program is in
+# redis-tools, and goes by the name that it is called by.
+server_program=$(command -v redis-server) || {
+	need redis-check-rdb
+	mkdir "$tmp/bin" || exit 99
+	server_program=$tmp/bin/redis-server
+	ln -s "$(command -v redis-check-rdb)" "$server_program"
+}
 
 server=
 trap 'kill -9 $server 2>/dev/null; sleep 0.1; put_back; rm -rf "$tmp"' EXIT
@@ -11,7 +19,7 @@ trap 'kill -9 $server 2>/dev/null; sleep 0.1; put_back; rm -rf "$tmp"' EXIT
 start() # WAY
 {
 	mkdir "$tmp/$1"
-	set -- "$1" redis-server --port 0 --unixsocket "$tmp/$1/s" --dir "$tmp/$1" \
+	set -- "$1" "$server_program" --port 0 --unixsocket "$tmp/$1/s" --dir "$tmp/$1" \
 		--save '' --daemonize no --logfile "$tmp/$1/log"
 	way=$1
 	shift
