@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 
 #define ANY 0, ~(vm_paddr_t)0, 0, 0
-#define CONSTRAINED_MS 1.0 /* the issue: ERANGE in under a millisecond */
+#define CONSTRAINED_MS 1.0 /* ERANGE, in ms */
 #define PANICS_MAX 64
 
 static MALLOC_DEFINE(M_ONE, "one", "counted exactly");
