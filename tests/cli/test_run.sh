@@ -75,6 +75,9 @@ done
 # ignored signals are as they were found.
 python3 - "$CONTIG" <<'PY' || wrong "signals passed on"
 import os, signal, subprocess, sys, time
+# A shell's background jobs ignore them, and a program could not trap them.
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 contig = sys.argv[1]
 script = "trap 'echo got; exit 4' %s; echo ready; n=0; while [ $n -lt 100 ]; do n=$((n+1)); sleep 0.05; done; exit 9"
 for name in ("TERM", "INT", "HUP", "USR1", "QUIT"):
@@ -106,6 +109,8 @@ PY
 # The terminal's signals come once, and a killed program's report is written.
 python3 - "$CONTIG" "$tmp/report" <<'PY' || wrong "job control"
 import os, pty, signal, sys, time
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 pid, fd = pty.fork()
 if not pid:
     os.execv(sys.argv[1], ["contig", "run", "--report=:" + sys.argv[2], "--", "sh", "-c",
