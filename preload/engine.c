@@ -48,6 +48,7 @@ static size_t bind_mib[2];
 /* In a forked child: of what its parent had. */
 static __thread bool stale_cache __attribute__((tls_model("initial-exec")));
 static pthread_key_t thread_key;
+static bool key_made;
 
 /* Large requests of this thread that the report doesn't have yet. */
 struct large_batch {
@@ -189,7 +190,6 @@ static unsigned int spare_arena_get(void)
 /* The pool arena, made at first need; 0 if that fails (no memory). */
 static unsigned int arena_get(void)
 {
-	static bool key_made;
 	unsigned int index = __atomic_load_n(&shim_engine_pool_arena, __ATOMIC_ACQUIRE);
 	size_t n = 2;
 
@@ -224,7 +224,8 @@ static bool bind_thread(void)
 	stale_cache = false;
 	if (shim_je_mallctlbymib(bind_mib, 2, NULL, NULL, &index, sizeof(index)) == 0) {
 		shim_thread.unbound = 0;
-		pthread_setspecific(thread_key, &shim_thread);
+		if (__atomic_load_n(&key_made, __ATOMIC_ACQUIRE))
+			pthread_setspecific(thread_key, &shim_thread);
 	}
 	shim_leave();
 	return !shim_thread.unbound;

@@ -215,7 +215,7 @@ static void wire(void *va, struct mapping_run *run)
 		at += ranges[n].iov_len;
 		left -= ranges[n++].iov_len;
 	}
-	run->pin = left ? NULL : contig_pin_make(ranges, n, FRAME_SIZE, false);
+	run->pin = left ? NULL : contig_pin_make(ranges, n, SUPERPAGE_SIZE, false);
 	run->wiring = run->pin ? contig_pin_wiring(run->pin, false) : CONTIG_WIRING_NONE;
 }
 

@@ -100,6 +100,9 @@ static void calm_begin(struct calm *calm)
 	sigset_t all;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS); /* a fault can't wait: blocked, it kills */
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &calm->signals);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &calm->cancel);
 	shim_enter();

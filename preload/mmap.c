@@ -12,6 +12,7 @@
  * overridden only to keep count of what is still ours, and where advice to
  * drop memory would tear holes into a run.
  */
+#include "preload/extents.h"
 #include "preload/inside.h"
 #include "preload/mappings.h"
 #include "preload/options.h"
@@ -304,12 +305,28 @@ static int advise(void *addr, size_t length, int advice)
 	return r;
 }
 
+/* Pages of a malloc'ed block: to drop them would tear its run apart, and of a
+ * hugetlb page do nothing at all.  What a program sees is that they are zero. */
+static bool advise_block(void *addr, size_t length, int advice)
+{
+	size_t len = whole_pages(addr, length);
+
+	if ((advice != MADV_DONTNEED && advice != MADV_FREE) || !len || shim_inside() ||
+	    !is_aligned(addr) || !shim_extent_ours(addr) ||
+	    !shim_extent_ours((char *)addr + len - 1))
+		return false;
+	if (advice == MADV_DONTNEED)
+		memset(addr, 0, len);
+	return true;
+}
+
 EXPORT int madvise(void *addr, size_t length, int advice)
 {
 	int r;
 
 	if (!concerns_us(addr, length))
-		return shim_raw_madvise(addr, length, advice);
+		return shim_options.active && advise_block(addr, length, advice) ?
+			       0 : shim_raw_madvise(addr, length, advice);
 	shim_mapping_lock();
 	r = advise(addr, length, advice);
 	shim_mapping_unlock();

@@ -57,6 +57,9 @@ static void calm_begin(struct calm *calm)
 	sigset_t all;
 
 	sigfillset(&all);
+	sigdelset(&all, SIGSYS); /* a fault can't wait: blocked, it kills */
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
 	pthread_sigmask(SIG_SETMASK, &all, &calm->signals);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &calm->cancel);
 	shim_enter();
@@ -74,7 +77,9 @@ static void calm_end(const struct calm *calm)
 /* Where superpages can be mapped as such. */
 static void *attach_aligned(int id, size_t size, int flags)
 {
-	size_t len = align_up(size, FRAME_SIZE), span = len + SUPERPAGE_SIZE;
+	/* The kernel rounds segments of hugetlb pages up, and doesn't tell. */
+	size_t len = align_up(size, FRAME_SIZE), room = align_up(size, SUPERPAGE_SIZE);
+	size_t span = room + 2 * SUPERPAGE_SIZE;
 	char *p = shim_raw_mmap(NULL, span, PROT_NONE,
 				MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	char *start, *va;
@@ -82,6 +87,9 @@ static void *attach_aligned(int id, size_t size, int flags)
 	if (p == MAP_FAILED)
 		return (void *)-1;
 	start = (char *)align_up((uintptr_t)p, SUPERPAGE_SIZE);
+	/* One of 1 GiB pages must not fit: it would be mapped over what follows. */
+	if (!((uintptr_t)start & (GIGAPAGE_SIZE - 1)))
+		start += SUPERPAGE_SIZE;
 	va = shim_raw_shmat(id, start, flags | SHM_REMAP);
 	if (va != start) {
 		shim_raw_munmap(p, span);
@@ -89,8 +97,8 @@ static void *attach_aligned(int id, size_t size, int flags)
 	}
 	if (start > p)
 		shim_raw_munmap(p, (size_t)(start - p));
-	if (start + len < p + span)
-		shim_raw_munmap(start + len, (size_t)(p + span - start) - len);
+	if (shim_raw_munmap(start + len, (size_t)(p + span - start) - len) < 0)
+		shim_raw_munmap(start + room, (size_t)(p + span - start) - room);
 	return va;
 }
 
@@ -190,6 +198,9 @@ static void count(size_t len, size_t on_superpages, size_t run, bool wired)
 		why = "shared memory: superpages end before the segment does, or can't be had";
 	} else if (!wired) {
 		why = "shared memory: can't be pinned here (RLIMIT_MEMLOCK, seccomp)";
+	} else if (shim_options.low || shim_options.high != UINT64_MAX || shim_options.align ||
+		   shim_options.node >= 0) {
+		why = "shared memory: lies where the kernel put it (--below, --align, --node)";
 	} else if (run < len) {
 		why = "shared memory: not one run of superpages, or frames are hidden";
 	}

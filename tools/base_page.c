@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "base_page.h"
 
+#include "base/page.h"
 #include "host/root.h"
 
 #include <inttypes.h>
@@ -30,7 +31,8 @@ uint64_t base_page_size(const struct host_topology *t)
 
 	if (contig_root_is_real() || !total)
 		return (uint64_t)sysconf(_SC_PAGESIZE);
-	if (!contig_root_read_u64("/contig/page_size", &told) && told >= 4096)
+	if (!contig_root_read_u64("/contig/page_size", &told) && told >= 4096 &&
+	    told <= 262144 && is_pow2(told))
 		return told;
 	for (unsigned int i = 0; i < t->n_zones; i++)
 		frames += t->zones[i].present;

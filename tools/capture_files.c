@@ -203,6 +203,13 @@ static int copy_iomem(struct capture *c)
 	return fclose(out) ? -errno : 0;
 }
 
+static int touch_copy(const struct capture *c, const char *path)
+{
+	int fd = open_copy(c, path);
+
+	return fd < 0 ? fd : close(fd) ? -errno : 0;
+}
+
 static int copy_pattern(struct capture *c, const char *pattern)
 {
 	glob_t found;
@@ -216,6 +223,10 @@ static int copy_pattern(struct capture *c, const char *pattern)
 
 		if (*c->stop)
 			error = -EINTR;
+		/* A node's memory blocks are links: that they are there tells. */
+		else if (!lstat(path, &st) && S_ISLNK(st.st_mode) &&
+			 strstr(path, "/node/node") && strstr(path, "/memory"))
+			error = touch_copy(c, path);
 		/* Triggers such as "compact" are written only. */
 		else if (lstat(path, &st) || !S_ISREG(st.st_mode) || !(st.st_mode & 0444))
 			continue;
@@ -272,7 +283,8 @@ static int copy_cgroups(struct capture *c)
 static int copy_pagemap(struct capture *c, const char *dir)
 {
 	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE), start, end, last = 0;
-	char path[64], line[512];
+	char path[64], *line = NULL;
+	size_t room = 0;
 	int in, out, error = 0;
 	FILE *maps;
 
@@ -285,7 +297,7 @@ static int copy_pagemap(struct capture *c, const char *dir)
 	maps = fopen(path, "re");
 	if (out < 0)
 		error = out;
-	while (maps && !error && fgets(line, sizeof(line), maps)) {
+	while (maps && !error && getline(&line, &room, maps) > 0) {
 		int unreadable = 0;
 
 		/* vsyscall has no entries. */
@@ -296,6 +308,7 @@ static int copy_pagemap(struct capture *c, const char *dir)
 	}
 	if (out >= 0 && !error)
 		error = set_size(out, last);
+	free(line);
 	if (maps)
 		fclose(maps);
 	close(in);

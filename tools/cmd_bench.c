@@ -205,6 +205,12 @@ int cmd_bench(int argc, char **argv)
 		free(b);
 		return emitter_finish(e, STATUS_TROUBLE);
 	}
+	if (input.size > contig_available() / 2) {
+		emitter_error(e, "--size", ENOMEM, "more than half of the memory available",
+			      "Try a smaller --size");
+		free(b);
+		return emitter_finish(e, STATUS_NO);
+	}
 	b->e = e;
 	b->size = input.size;
 	b->quick = input.quick;

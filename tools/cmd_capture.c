@@ -7,6 +7,7 @@
 #include "host/root.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <fts.h>
 #include <inttypes.h>
 #include <limits.h>
@@ -137,9 +138,10 @@ static void remove_tree(char *dir)
 /* Have tar(1) pack dir into file.  0, -errno, or its exit status. */
 static int pack(const char *dir, const char *file, const struct compression *how)
 {
-	const char *argv[16] = {"tar", "--sparse", "--owner=0", "--group=0", "-C", dir, "-cf",
+	/* A name with a colon would be another machine's. */
+	const char *argv[16] = {"tar", "--force-local", "--sparse", "--owner=0", "--group=0", "-C", dir, "-cf",
 				file};
-	int n = 8, error, status;
+	int n = 9, error, status;
 	pid_t pid;
 
 	if (how->option)
@@ -218,7 +220,11 @@ static int capture(struct emitter *e, struct input *input, char *dir, const char
 		return STATUS_TROUBLE;
 	}
 	error = pack(dir, partial, how);
-	if (error || stop || stat(partial, &st)) {
+	if (stop) {
+		emitter_error(e, input->file, 0, "interrupted; nothing was written", NULL);
+		return STATUS_TROUBLE;
+	}
+	if (error || stat(partial, &st)) {
 		emitter_error(e, input->file, error < 0 ? -error : 0,
 			      error < 0 ? strerror(-error) : "tar could not write it",
 			      error == -ENOENT ? "Try it with tar installed" : NULL);
@@ -269,7 +275,7 @@ int cmd_capture(int argc, char **argv)
 	const char *tmp = getenv("TMPDIR"), *why, *way_out;
 	char dir[PATH_MAX], partial[PATH_MAX];
 	struct emitter *e;
-	int status;
+	int status, fd;
 
 	options_parse(&argp, 0, argc, argv, &input);
 	e = emitter_create("capture", &input.output);
@@ -279,12 +285,20 @@ int cmd_capture(int argc, char **argv)
 		return emitter_finish(e, STATUS_TROUBLE);
 	}
 	snprintf(dir, sizeof(dir), "%s/contig-capture-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-	if (snprintf(partial, sizeof(partial), "%s.partial", input.file) >=
+	if (snprintf(partial, sizeof(partial), "%s.XXXXXX", input.file) >=
 	    (int)sizeof(partial)) {
 		emitter_error(e, input.file, ENAMETOOLONG, "the name is too long", NULL);
 		return emitter_finish(e, STATUS_TROUBLE);
 	}
+	/* Nobody else's file or link is written; and for root's eyes only. */
+	fd = mkostemp(partial, O_CLOEXEC);
+	if (fd < 0) {
+		emitter_error(e, input.file, errno, strerror(errno), NULL);
+		return emitter_finish(e, STATUS_TROUBLE);
+	}
+	close(fd);
 	if (!mkdtemp(dir)) {
+		unlink(partial);
 		emitter_error(e, dir, errno, strerror(errno), "Try another TMPDIR");
 		return emitter_finish(e, STATUS_TROUBLE);
 	}

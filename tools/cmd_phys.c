@@ -213,6 +213,9 @@ static int without_flags(struct emitter *e, const struct host_topology *t, int n
 	uint64_t page = base_page_size(t);
 
 	emitter_field(e, "source", NULL, value_text("buddyinfo"));
+	emitter_field(e, "page_size", NULL, value_bytes(page));
+	emitter_field(e, "superpage_size", NULL, value_bytes(base_superpage_size(page)));
+	emitter_field(e, "time_ns", NULL, value_unknown());
 	emitter_line(e, "/proc/kpageflags: %s. It needs root (CAP_SYS_ADMIN) and a kernel that "
 		     "has it; what is below are the kernel's own counts of free blocks. Frames "
 		     "in use, runs and estimates are unknown (?).", strerror(-error));

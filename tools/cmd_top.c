@@ -76,6 +76,7 @@ static const struct argp argp = {
 
 static volatile sig_atomic_t ended;
 static struct termios terminal_before;
+static sigset_t waiting; /* signals that are let in while we wait, only then */
 
 static void end_handler(int signal_number)
 {
@@ -88,10 +89,13 @@ static void nothing_handler(int signal_number)
 	(void)signal_number; /* the window has another size: poll(2) returns */
 }
 
+static const int handled[] = {SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH};
+
 static bool terminal_begin(void)
 {
 	struct sigaction end = {.sa_handler = end_handler}, again = {.sa_handler = nothing_handler};
 	struct termios raw;
+	sigset_t ours;
 
 	if (tcgetattr(STDIN_FILENO, &terminal_before))
 		return false;
@@ -99,6 +103,12 @@ static bool terminal_begin(void)
 	raw.c_lflag &= (tcflag_t) ~(ICANON | ECHO);
 	raw.c_cc[VMIN] = 0;
 	raw.c_cc[VTIME] = 0;
+	raw.c_cc[VSUSP] = _POSIX_VDISABLE; /* would leave the terminal like this */
+	sigemptyset(&ours);
+	for (size_t i = 0; i < sizeof(handled) / sizeof(handled[0]); i++)
+		sigaddset(&ours, handled[i]);
+	sigprocmask(SIG_BLOCK, &ours, &waiting);
+	sigaction(SIGQUIT, &end, NULL);
 	sigaction(SIGINT, &end, NULL);
 	sigaction(SIGTERM, &end, NULL);
 	sigaction(SIGHUP, &end, NULL);
@@ -166,9 +176,10 @@ static void paint(const char *text, const struct input *input, size_t rows)
 static bool key(struct input *input)
 {
 	struct pollfd fd = {STDIN_FILENO, POLLIN, 0};
+	struct timespec delay = {.tv_sec = (time_t)input->delay};
 	char c;
 
-	if (poll(&fd, 1, (int)input->delay * 1000) <= 0)
+	if (ppoll(&fd, 1, &delay, &waiting) <= 0)
 		return !ended;
 	if (read(STDIN_FILENO, &c, 1) != 1)
 		return false; /* the terminal is gone */
@@ -186,6 +197,7 @@ static int watch(struct input *input)
 	int error = 0;
 
 	do {
+		screen_forget();
 		size_t rows = terminal_rows(), fixed = top_view_height();
 		char *text = view_text(input, rows > fixed + 2 ? rows - fixed : 2, &error);
 

@@ -44,7 +44,8 @@ static void escaped(FILE *out, const char *text)
 			fputs("&amp;", out);
 			break;
 		default:
-			fputc(*text, out);
+			/* XML has no way to write what is no text. */
+			fputc((unsigned char)*text < ' ' && *text != '\n' ? '?' : *text, out);
 		}
 	}
 }

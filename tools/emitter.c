@@ -108,9 +108,20 @@ static char *printable(const char *text)
 {
 	char *copy = must(strdup(text));
 
-	for (char *p = copy; *p; p++)
-		if ((unsigned char)*p < ' ' || *p == 0x7f)
+	for (unsigned char *p = (unsigned char *)copy; *p; p++) {
+		size_t more = *p < 0xc2 ? 0 : *p < 0xe0 ? 1 : *p < 0xf0 ? 2 : *p < 0xf5 ? 3 : 0;
+		size_t n = 0;
+
+		while (n < more && (p[n + 1] & 0xc0) == 0x80)
+			n++;
+		/* C1 controls are U+0080 to U+009F, or single bytes. */
+		if (*p < ' ' || *p == 0x7f || (*p >= 0x80 && (!more || n < more)))
 			*p = '?';
+		else if (*p == 0xc2 && p[1] < 0xa0)
+			p[0] = p[1] = '?';
+		else
+			p += n;
+	}
 	return copy;
 }
 

@@ -11,6 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define KPF_COMPOUND_HEAD 15
+#define KPF_NOPAGE 20
+
 #define BATCH 65536 /* frames a read: half a MiB, which stays in the cache */
 
 /* The block of one size that the pass is in. */
@@ -18,6 +22,7 @@ struct block_pass {
 	uint64_t size;  /* frames */
 	uint64_t index; /* frame / size */
 	uint32_t frames[PHYS_USES_N];
+	bool several; /* folios, of which one begins behind its first frame */
 	struct phys_blocks *out;
 };
 
@@ -52,8 +57,8 @@ static void block_end(struct block_pass *b)
 		b->out->whole++;
 		if (is_whole(b->frames, b->size, USE_FREE))
 			b->out->free++;
-		if (is_whole(b->frames, b->size, USE_HUGETLB) ||
-		    is_whole(b->frames, b->size, USE_THP))
+		if (!b->several && (is_whole(b->frames, b->size, USE_HUGETLB) ||
+				    is_whole(b->frames, b->size, USE_THP)))
 			b->out->taken++;
 		if (stays)
 			b->out->in_the_way[worst]++;
@@ -61,6 +66,7 @@ static void block_end(struct block_pass *b)
 			b->out->movable++;
 	}
 	memset(b->frames, 0, sizeof(b->frames));
+	b->several = false;
 }
 
 static void block_add(struct block_pass *b, uint64_t frame, enum phys_use use, uint64_t n)
@@ -126,7 +132,7 @@ static void piece_add(struct pass *p, uint64_t frame, enum phys_use use, uint64_
 static int batch_add(struct pass *p, uint64_t first, const uint64_t *flags, uint64_t n)
 {
 	uint32_t frames[PHYS_USES_N] = {0};
-	uint64_t start = 0;
+	uint64_t start = 0, heads = 0;
 	enum phys_use use = phys_use_of(flags[0], &p->head);
 
 	for (uint64_t i = 1; i <= n; i++) {
@@ -150,6 +156,12 @@ static int batch_add(struct pass *p, uint64_t first, const uint64_t *flags, uint
 		block_add(&p->super, first, (enum phys_use)u, frames[u]);
 		block_add(&p->giga, first, (enum phys_use)u, frames[u]);
 	}
+	/* Multi-size THP and large folios of the page cache have the flag, too. */
+	for (uint64_t i = 1; frames[USE_HUGETLB] + frames[USE_THP] == n && i < n; i++)
+		heads += flags[i] >> KPF_COMPOUND_HEAD & 1;
+	p->super.several |= heads;
+	p->giga.several |= heads || (p->giga.size && first % p->giga.size &&
+				     flags[0] >> KPF_COMPOUND_HEAD & 1);
 	return cell_add(p, first, frames, p->super.size);
 }
 
@@ -167,7 +179,8 @@ static int range_add(struct pass *p, int fd, uint64_t first, uint64_t end, uint6
 		if (got < 0)
 			return -errno;
 		/* Past the last frame that has a record the file just ends. */
-		memset((char *)flags + got, 0, n * sizeof(*flags) - (size_t)got);
+		for (uint64_t i = (uint64_t)got / sizeof(*flags); i < n; i++)
+			flags[i] = UINT64_C(1) << KPF_NOPAGE;
 		for (uint64_t at = 0; at < n && !error;) {
 			uint64_t left = p->super.size - (first + at) % p->super.size;
 
@@ -198,7 +211,8 @@ static bool in_zone(const struct host_zone *z, const struct host_ram *ram, uint6
 {
 	uint64_t zone_end = z->start_frame + z->spanned;
 
-	if (ram->node >= 0 && ram->node != z->node)
+	/* The topology, which finds the nodes, takes frames for 4 KiB. */
+	if (page == FRAME_SIZE && ram->node >= 0 && ram->node != z->node)
 		return false;
 	*first = (ram->start + page - 1) / page;
 	*end = ram->end / page;
@@ -207,6 +221,29 @@ static bool in_zone(const struct host_zone *z, const struct host_ram *ram, uint6
 	if (*end > zone_end)
 		*end = zone_end;
 	return *first < *end;
+}
+
+/* Zones interleave where memory was plugged, nodes where firmware lets them:
+ * what several zones span is counted once, for the last of them.  The end of
+ * what is to be counted from *first on, which is moved over what is not. */
+static uint64_t once(const struct host_topology *t, const struct host_zone *z, bool any_node,
+		     uint64_t *first, uint64_t end)
+{
+	uint64_t stop = end;
+
+	for (const struct host_zone *o = z + 1; o < t->zones + t->n_zones; o++) {
+		uint64_t o_end = o->start_frame + o->spanned;
+
+		if (!any_node && o->node != z->node)
+			continue;
+		if (o->start_frame > *first && o->start_frame < stop)
+			stop = o->start_frame;
+		if (*first < end && o->start_frame <= *first && o_end > *first) {
+			*first = o_end < end ? o_end : end;
+			return once(t, z, any_node, first, end);
+		}
+	}
+	return stop;
 }
 
 static void choose_cell(const struct host_topology *t, int node, size_t cells,
@@ -236,7 +273,12 @@ static int zone_add(struct pass *p, const struct host_topology *t, const struct 
 		uint64_t first, end;
 
 		if (in_zone(z, &t->ram[i], p->scan->page, &first, &end))
-			error = range_add(p, fd, first, end, flags);
+			while (first < end && !error) {
+				uint64_t stop = once(t, z, t->ram[i].node < 0, &first, end);
+
+				error = range_add(p, fd, first, stop, flags);
+				first = stop;
+			}
 	}
 	block_end(&p->super);
 	if (p->giga.size)

@@ -76,7 +76,8 @@ static enum phys_use own_use(uint64_t flags)
 
 enum phys_use phys_use_of(uint64_t flags, enum phys_use *head)
 {
-	if (flags & KPF_COMPOUND_TAIL && !(flags & (KPF_BUDDY | KPF_HWPOISON)))
-		return *head;
+	/* A tail that is poisoned by itself says nothing of those behind it. */
+	if (flags & KPF_COMPOUND_TAIL)
+		return flags & (KPF_BUDDY | KPF_HWPOISON) ? own_use(flags) : *head;
 	return *head = own_use(flags);
 }

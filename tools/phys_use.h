@@ -15,7 +15,7 @@
 #define PHYS_USES(X)                                                                     \
 	X(FREE, "free", DRAW_FREE, true, "free, in the kernel's buddy lists")            \
 	X(HUGETLB, "hugetlb", DRAW_HUGETLB, true, "superpages of the hugetlb pools")     \
-	X(THP, "thp", DRAW_THP, true, "transparent superpages")                          \
+	X(THP, "thp", DRAW_THP, true, "transparent superpages, large folios")                          \
 	X(ANON, "anonymous", DRAW_ANON, true, "memory of processes")                     \
 	X(CACHE, "cache", DRAW_CACHE, true, "page cache, shared memory, tmpfs")          \
 	X(SLAB, "slab", DRAW_SLAB, false, "the kernel's small objects")                  \

@@ -22,6 +22,7 @@
 static const char *const colours[PLOT_SERIES_MAX] = {
 	"#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9",
 	"#000000", "#7f7f7f", "#8c564b", "#9467bd", "#bcbd22", "#17becf",
+	"#e377c2", "#2ca02c",
 };
 
 struct axis {

@@ -11,7 +11,7 @@
 #include <stdio.h>
 
 #define PLOT_POINTS_MAX 96
-#define PLOT_SERIES_MAX 12
+#define PLOT_SERIES_MAX 14
 
 enum plot_unit { PLOT_BYTES, PLOT_NANOSECONDS, PLOT_PERCENT, PLOT_NINES };
 

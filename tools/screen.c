@@ -26,9 +26,15 @@ static int screen_columns(void)
 	return columns > COLUMNS_MAX ? COLUMNS_MAX : columns;
 }
 
+static struct screen screen;
+
+void screen_forget(void)
+{
+	screen.columns = 0;
+}
+
 const struct screen *screen_get(void)
 {
-	static struct screen screen;
 	const char *no_color, *term;
 
 	if (screen.columns)

@@ -16,6 +16,8 @@ struct screen {
 
 /* Looked up once; never NULL. */
 const struct screen *screen_get(void);
+/* It may have another size now. */
+void screen_forget(void);
 
 /* What a piece of text means; back ends choose the colour. */
 enum paint {

@@ -9,6 +9,7 @@
 #include "host/hugetlb.h"
 #include "host/root.h"
 #include "host/topology.h"
+#include "host/zones.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +18,9 @@
 #include <string.h>
 
 #define SIZES_MAX 16
+#define ROOMY 100 /* columns of a screen that all fit */
+#define C_LONGEST 6
+#define C_EXPORTED 8
 #define FIXED_LINES 6 /* headings and blank lines */
 
 const char *const top_order_names[TOP_ORDERS] = {"size", "use", "name", "pid"};
@@ -101,10 +105,13 @@ static void pools(struct emitter *e)
 /* The share of free memory that lies in pieces smaller than a superpage. */
 static void zones(struct emitter *e)
 {
-	const struct host_topology *t;
+	/* Not contig_topology_refresh(): that never frees what it replaces. */
+	static struct host_topology now;
+	const struct host_topology *t = &now;
 
-	contig_topology_refresh();
-	t = contig_topology();
+	memset(&now, 0, sizeof(now));
+	if (contig_zones_read(&now))
+		t = NULL;
 	emitter_line(e, "%s", "");
 	emitter_table_begin(e, "zones", zone_columns, N_ZONE_COLUMNS, false);
 	for (unsigned int i = 0; t && i < t->n_zones; i++) {
@@ -210,8 +217,13 @@ static struct value ours(const struct row *r, struct value value)
 
 static void process_rows(struct emitter *e, const struct row *rows, size_t n, size_t most)
 {
+	struct column fitting[N_COLUMNS];
+
 	emitter_line(e, "%s", "");
-	emitter_table_begin(e, "processes", columns, N_COLUMNS, true);
+	memcpy(fitting, columns, sizeof(columns));
+	if (screen_get()->columns < ROOMY)
+		fitting[C_LONGEST].place = fitting[C_EXPORTED].place = COLUMN_EXTRA;
+	emitter_table_begin(e, "processes", fitting, N_COLUMNS, true);
 	for (size_t i = 0; i < n; i++) {
 		const struct row *r = &rows[i];
 

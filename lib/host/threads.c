@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "host/threads.h"
 
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/single_threaded.h>
@@ -36,12 +37,21 @@ bool contig_threads_alone(bool wait)
 
 /* The kernel's set is 64 signals; the C library's functions leave out two. */
 #define KERNEL_SET sizeof(uint64_t)
+#define SIGNAL_SETXID 33 /* glibc's own */
 
 void contig_signals_block(sigset_t *old)
 {
 	sigset_t all;
 
 	memset(&all, 0xff, sizeof(all));
+	/* A fault, or what seccomp traps, can't wait: blocked, it kills.  And
+	 * setuid(2) of another thread waits until all have answered its signal,
+	 * with a lock of the C library's held that we may want. */
+	sigdelset(&all, SIGSYS);
+	sigdelset(&all, SIGSEGV);
+	sigdelset(&all, SIGBUS);
+	((unsigned char *)&all)[(SIGNAL_SETXID - 1) / 8] &=
+		(unsigned char)~(1u << (SIGNAL_SETXID - 1) % 8);
 	memset(old, 0, sizeof(*old));
 	syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, old, KERNEL_SET);
 }

@@ -68,6 +68,10 @@ os.write(fd, b"+"); until(b"every 61 s")
 raw = termios.tcgetattr(fd)
 assert not raw[3] & termios.ECHO
 os.write(fd, b"q"); until(b"\x1b[?1049l")
+deadline = time.time() + 10
+while not termios.tcgetattr(fd)[3] & termios.ECHO:
+    assert time.time() < deadline, "no echo afterwards"
+    time.sleep(0.05)
 status = os.waitpid(pid, 0)[1]
 assert os.WIFEXITED(status) and os.WEXITSTATUS(status) == 0, status
 EOF

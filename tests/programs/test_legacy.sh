@@ -14,7 +14,7 @@ got=$?
 under -- "$tmp/driver" >"$tmp/out" 2>&1
 got=$?
 [ $got -eq 0 ] || wrong "with the shim: exit $got: $(cat "$tmp/out")"
-used driver "t['large_kept'] >= 4 * 21 * 2**20 and t['largest_run'] >= 2**24"
+used driver True "t['large_kept'] >= 4 * 21 * 2**20 and t['largest_run'] >= 2**24"
 under --align 2M -- "$tmp/driver" >"$tmp/out" 2>&1 || wrong "--align 2M: $(cat "$tmp/out")"
 [ $runs -gt 0 ] || finish
 # Where nothing may be taken the driver is as wrong as ever, and the report says so.

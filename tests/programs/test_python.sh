@@ -4,7 +4,7 @@
 . "$(dirname "$0")/common.sh"
 
 same workload $python "$srcdir/tests/programs/workload.py"
-used workload "t['calls_large'] > 1000 and t['large_kept'] > 2**26 and t['largest_run'] > 2**20"
+used workload "t['calls_large'] > 1000" "t['large_kept'] > 2**26 and t['largest_run'] > 2**20"
 used forks "t['forks_pinned'] + t['forks_swapped'] + t['forks_bare'] + t['forks_cow'] >= 5"
 used forks "t['forks_refused'] == 0"
 

@@ -34,7 +34,7 @@ used "a large file" "t['asked'] > 2**24"
 seq 1 400000 | awk '{ print ($1 * 7919) % 1000003, $1, "some text that makes lines longer" }' \
 	>"$tmp/large"
 same sort env LC_ALL=C sort -S 64M --parallel=2 -k1,1n -k2,2r "$tmp/large"
-used sort "t['calls_large'] > 0 and t['largest_run'] >= 2**23"
+used sort "t['calls_large'] > 0" "t['largest_run'] >= 2**23"
 same "sort, with files" env LC_ALL=C sort -S 2M -T "$tmp" -r "$tmp/large"
 
 # perl: hashes, strings that grow, fork.
