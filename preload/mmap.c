@@ -401,6 +401,9 @@ static void *move_pieces(char *old, size_t old_len, size_t new_len, int flags, v
 		errno = EFAULT;
 		return MAP_FAILED;
 	}
+	if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && new_len <= old_len)
+		return new_len == old_len || !shim_raw_munmap(old + new_len, old_len - new_len) ?
+			       old : MAP_FAILED;
 	if (!(flags & MREMAP_MAYMOVE)) {
 		errno = ENOMEM; /* as if something were behind it */
 		return MAP_FAILED;

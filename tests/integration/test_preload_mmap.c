@@ -127,8 +127,8 @@ static void compare(uint64_t seed, unsigned long count)
 		seed_text, count, alone.out, with.out);
 }
 
-/* Not more: where memory was fragmented, one mlock in 75 000 operations was seen
- * to return something else (libcontig-preload(7), BUGS). */
+/* Not more: where memory was fragmented, one mremap in 75 000 operations was seen
+ * to end differently (libcontig-preload(7), BUGS). */
 static void operations(void)
 {
 	compare(test_seed(), test_scaled(40000, 5000));
