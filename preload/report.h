@@ -33,7 +33,7 @@
 	X(CALLS_LARGE, calls_large, SUM, COUNT, "promised whole")                              \
 	X(ASKED_LARGE, asked_large, SUM, BYTES, "bytes of these")                              \
 	/* Of asked_large: was given as one contiguous run, wired; and was not. */             \
-	X(LARGE_KEPT, large_kept, SUM, BYTES, "contiguous and wired")                          \
+	X(LARGE_KEPT, large_kept, SUM, BYTES, "contiguous; of mappings: and wired")            \
 	X(LARGE_BROKEN, large_broken, SUM, BYTES, "not contiguous or not wired")               \
 	/* Requests that --strict or --limit made fail. */                                     \
 	X(REFUSED, refused, SUM, COUNT, "allocations refused")                                 \

@@ -275,7 +275,7 @@ static void for_people(struct emitter *e, const struct sum *sum,
 	line(e, "Asked", "%s in %" PRIu64 " allocations%s", SIZE(SHIM_ASKED), c[SHIM_CALLS],
 	     c[SHIM_REFUSED] ? ", some refused" : "");
 	if (c[SHIM_CALLS_LARGE])
-		line(e, "Promised", "%s in %" PRIu64 " of %s and more: %s contiguous and wired",
+		line(e, "Promised", "%s in %" PRIu64 " of %s and more: %s contiguous",
 		     SIZE(SHIM_ASKED_LARGE), c[SHIM_CALLS_LARGE],
 		     emitter_size(e, ending->threshold, threshold, sizeof(threshold)),
 		     SHARE(c[SHIM_LARGE_KEPT], large));
