@@ -2,6 +2,7 @@
 /* The window of our mappings: its areas, and which pages are still ours. */
 #include "preload/mappings.h"
 
+#include "preload/calm.h"
 #include "preload/inside.h"
 #include "preload/mapping_area.h"
 #include "preload/options.h"
@@ -87,33 +88,7 @@ struct shim_window shim_window;
 static pthread_mutex_t making = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* What a thread holding a lock must not be interrupted by. */
-struct calm {
-	sigset_t signals;
-	int cancel;
-};
-
 static __thread struct calm lock_calm __attribute__((tls_model("initial-exec")));
-
-static void calm_begin(struct calm *calm)
-{
-	sigset_t all;
-
-	sigfillset(&all);
-	sigdelset(&all, SIGSYS); /* a fault can't wait: blocked, it kills */
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &calm->signals);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &calm->cancel);
-	shim_enter();
-}
-
-static void calm_end(const struct calm *calm)
-{
-	shim_leave();
-	pthread_setcancelstate(calm->cancel, NULL);
-	pthread_sigmask(SIG_SETMASK, &calm->signals, NULL);
-}
 
 void shim_mapping_lock(void)
 {

@@ -5,6 +5,7 @@
  * and pinned as long as this process is attached.  How long the runs are is up
  * to the kernel, and is told.  shmget() and shmctl() need no help.
  */
+#include "preload/calm.h"
 #include "preload/inside.h"
 #include "preload/mappings.h"
 #include "preload/options.h"
@@ -47,31 +48,16 @@ static struct attached {
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-struct calm {
-	sigset_t signals;
-	int cancel;
-};
-
-static void calm_begin(struct calm *calm)
+static void enter(struct calm *calm)
 {
-	sigset_t all;
-
-	sigfillset(&all);
-	sigdelset(&all, SIGSYS); /* a fault can't wait: blocked, it kills */
-	sigdelset(&all, SIGSEGV);
-	sigdelset(&all, SIGBUS);
-	pthread_sigmask(SIG_SETMASK, &all, &calm->signals);
-	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &calm->cancel);
-	shim_enter();
+	calm_begin(calm);
 	pthread_mutex_lock(&lock);
 }
 
-static void calm_end(const struct calm *calm)
+static void leave(const struct calm *calm)
 {
 	pthread_mutex_unlock(&lock);
-	shim_leave();
-	pthread_setcancelstate(calm->cancel, NULL);
-	pthread_sigmask(SIG_SETMASK, &calm->signals, NULL);
+	calm_end(calm);
 }
 
 /* Where superpages can be mapped as such. */
@@ -233,11 +219,11 @@ static void *attach(int id, size_t size, int flags)
 	const char *why;
 	void *va;
 
-	calm_begin(&calm);
+	enter(&calm);
 	why = obstacle(len);
 	va = why ? (void *)-1 : attach_aligned(id, size, flags);
 	if (va == (void *)-1) {
-		calm_end(&calm);
+		leave(&calm);
 		va = shim_raw_shmat(id, NULL, flags);
 		if (va != (void *)-1) {
 			shim_count(SHIM_MAPPED_LEFT, len);
@@ -258,7 +244,7 @@ static void *attach(int id, size_t size, int flags)
 	}
 	wired = pin;
 	run = longest_run(va, n);
-	calm_end(&calm);
+	leave(&calm);
 	count(len, n * SUPERPAGE_SIZE, run, wired);
 	return va;
 }
@@ -311,12 +297,12 @@ EXPORT int shmdt(const void *addr)
 	if (!shim_options.active || shim_inside())
 		return shim_raw_shmdt(addr);
 	/* Under the lock: nobody attaches there before the pin is forgotten. */
-	calm_begin(&calm);
+	enter(&calm);
 	r = shim_raw_shmdt(addr);
 	error = errno;
 	if (!r)
 		forget((uintptr_t)addr);
-	calm_end(&calm);
+	leave(&calm);
 	errno = error;
 	return r;
 }
@@ -341,9 +327,9 @@ void shim_segments_exit(void)
 {
 	struct calm calm;
 
-	calm_begin(&calm);
+	enter(&calm);
 	for (size_t i = 0; i < ATTACHED_MOST; i++)
 		if (attached[i].start)
 			forget(attached[i].start);
-	calm_end(&calm);
+	leave(&calm);
 }
