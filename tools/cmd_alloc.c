@@ -269,22 +269,12 @@ static struct picture_range *all_ranges(const struct block *blocks, size_t n, si
 static int draw_svg_file(const char *path, const struct picture_range *ranges, size_t n,
 			 const char *title)
 {
-	FILE *out = fopen(path, "we");
-	struct draw *d;
-	int error;
+	struct draw *d = draw_svg_create(path);
 
-	if (!out)
+	if (!d)
 		return -errno;
-	d = draw_svg_create(out);
-	if (!d) {
-		fclose(out);
-		return -ENOMEM;
-	}
 	picture_memory(d, contig_topology(), ranges, n, title);
-	error = draw_finish(d);
-	if (fclose(out) && !error)
-		error = -errno;
-	return error;
+	return draw_finish(d);
 }
 
 static int draw_all(struct emitter *e, const struct alloc_input *input,

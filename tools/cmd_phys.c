@@ -179,22 +179,12 @@ static void use_rows(struct emitter *e, const struct phys_scan *s)
 
 static int draw_file(const char *path, const struct phys_scan *s, const char *title)
 {
-	FILE *out = fopen(path, "we");
-	struct draw *d;
-	int error;
+	struct draw *d = draw_svg_create(path);
 
-	if (!out)
+	if (!d)
 		return -errno;
-	d = draw_svg_create(out);
-	if (!d) {
-		fclose(out);
-		return -ENOMEM;
-	}
 	phys_picture(d, s, title);
-	error = draw_finish(d);
-	if (fclose(out) && !error)
-		error = -errno;
-	return error;
+	return draw_finish(d);
 }
 
 static int draw_terminal(const struct phys_scan *s)

@@ -78,8 +78,9 @@ static inline int draw_finish(struct draw *d)
 	return d->backend->finish(d);
 }
 
-/* NULL with errno.  out stays the caller's. */
+/* NULL with errno.  out stays the caller's; the file at path is made, and closed
+ * by draw_finish(). */
 struct draw *draw_term_create(FILE *out, int columns);
-struct draw *draw_svg_create(FILE *out);
+struct draw *draw_svg_create(const char *path);
 
 #endif

@@ -158,6 +158,8 @@ static int svg_finish(struct draw *d)
 		if (fflush(s->out) || ferror(s->out))
 			error = errno ? -errno : -EIO;
 	}
+	if (fclose(s->out) && !error)
+		error = -errno;
 	free(s->text);
 	free(s);
 	return error;
@@ -166,15 +168,20 @@ static int svg_finish(struct draw *d)
 static const struct draw_backend svg_backend = {svg_box, svg_line, svg_text, svg_hint,
 						svg_finish};
 
-struct draw *draw_svg_create(FILE *out)
+struct draw *draw_svg_create(const char *path)
 {
-	struct svg *s = calloc(1, sizeof(*s));
+	FILE *out = fopen(path, "we");
+	struct svg *s;
 
-	if (!s)
+	if (!out)
 		return NULL;
-	s->shapes = open_memstream(&s->text, &s->text_len);
-	if (!s->shapes) {
+	s = calloc(1, sizeof(*s));
+	if (s)
+		s->shapes = open_memstream(&s->text, &s->text_len);
+	if (!s || !s->shapes) {
+		fclose(out);
 		free(s);
+		errno = ENOMEM;
 		return NULL;
 	}
 	s->draw = (struct draw){&svg_backend, WIDTH_CELLS};

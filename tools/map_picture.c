@@ -239,7 +239,6 @@ static int picture(struct draw *d, struct map *m, size_t rows, unsigned int part
 int map_picture(struct map *m, const char *path, const char *title)
 {
 	struct draw *d;
-	FILE *out;
 	int error;
 
 	if (!path) {
@@ -252,17 +251,9 @@ int map_picture(struct map *m, const char *path, const char *title)
 		draw_finish(d);
 		return error;
 	}
-	out = fopen(path, "we");
-	if (!out)
+	d = draw_svg_create(path);
+	if (!d)
 		return -errno;
-	d = draw_svg_create(out);
-	if (!d) {
-		fclose(out);
-		return -ENOMEM;
-	}
 	picture(d, m, ROWS_FILE, PARTS_FILE, title);
-	error = draw_finish(d);
-	if (fclose(out) && !error)
-		error = -errno;
-	return error;
+	return draw_finish(d);
 }
