@@ -788,6 +788,16 @@ static void occupy(size_t n)
 		"%zu superpages: %s", n, strerror(errno));
 }
 
+/* On another node new superpages there would be preferred to those held here. */
+static void stay_on_this_node(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET(sched_getcpu(), &one);
+	require(!sched_setaffinity(0, sizeof(one), &one), "affinity: %s", strerror(errno));
+}
+
 /* What isn't used is neither copied nor in the child. */
 static void private_unused(void)
 {
@@ -797,6 +807,7 @@ static void private_unused(void)
 	struct turns t;
 	char word = 0;
 
+	stay_on_this_node();
 	hold(&held, 8);
 	need_pins(&held);
 	for (size_t i = 4; i < 8; i++)
@@ -828,7 +839,8 @@ static void private_unused(void)
 						~(vm_paddr_t)0, SUPERPAGE, 0);
 		require(held.va[i] && !held.va[i][4096], "%s", contig_strreason());
 	}
-	require(hugepool_usable_becomes(POOL_2M, usable), "new ones were taken");
+	require(hugepool_usable_becomes(POOL_2M, usable), "new ones were taken: %ld usable of %ld",
+		hugepool_usable(POOL_2M), usable);
 	contig_pool_destroy(held.pool);
 }
 
