@@ -44,6 +44,8 @@ static const char *const patterns[] = {
 	"/proc/sys/vm/unprivileged_userfaultfd",
 	"/proc/sys/vm/zone_reclaim_mode",
 	"/sys/devices/system/memory/block_size_bytes",
+	"/sys/devices/system/memory/memory*/state",
+	"/sys/devices/system/memory/memory*/valid_zones",
 	"/sys/devices/system/node/*",
 	"/sys/devices/system/node/node*/*",
 	"/sys/devices/system/node/node*/hugepages/*/*",

@@ -98,6 +98,7 @@ static const struct column zone_columns[] = {
 	{"gigapages_most", "MOST", COLUMN_RIGHT},
 	{"in_the_way", "IN-THE-WAY", COLUMN_EXTRA},
 	{"longest_free_at", "LONGEST-AT", COLUMN_EXTRA},
+	{"estimated", "ESTIMATED", COLUMN_EXTRA},
 };
 
 #define N_ZONE_COLUMNS (sizeof(zone_columns) / sizeof(zone_columns[0]))
@@ -143,7 +144,27 @@ static void zone_row(struct emitter *e, const struct phys_scan *s, const struct 
 			       value_text(worst(&z->super)),
 			       z->longest_free ? value_address(z->longest_at * s->page)
 					       : value_nothing(),
+			       value_bytes((s->holes ? z->ram : z->guessed) * s->page),
 		       });
+}
+
+/* What is no measurement is said to be none. */
+static void tell_estimates(struct emitter *e, const struct phys_scan *s)
+{
+	uint64_t guessed = 0;
+	char size[24];
+
+	for (size_t i = 0; i < s->n_zones; i++)
+		guessed += s->zones[i].guessed;
+	if (s->holes)
+		emitter_line(e, "/proc/iomem tells no addresses of RAM: all that zones span was "
+				"looked at, and RAM is an estimate; holes may count as blank "
+				"or reserved.");
+	if (guessed)
+		emitter_line(e, "Of %s nothing tells which of two zones it is in, neither memory "
+				"blocks in /sys nor the zones' counts: it was given to one of "
+				"them, an estimate (column estimated).",
+			     contig_size_print(guessed * s->page, size, sizeof(size)));
 }
 
 static void use_rows(struct emitter *e, const struct phys_scan *s)
@@ -267,7 +288,7 @@ static int look(struct emitter *e, const struct input *input, const struct host_
 		       (size_t)(input->svg ? SVG_ROWS : TERMINAL_ROWS);
 	struct phys_scan *s = malloc(sizeof(*s));
 	const char *object = "memory";
-	int error = s ? phys_scan(t, input->node, cells, NULL, s, &object) : -ENOMEM;
+	int error = s ? phys_scan(t, input->node, cells, s, &object) : -ENOMEM;
 
 	if (error == -EACCES || error == -EPERM || error == -ENOENT) {
 		free(s);
@@ -283,8 +304,10 @@ static int look(struct emitter *e, const struct input *input, const struct host_
 		return STATUS_TROUBLE;
 	}
 	scan_emit(e, s);
-	if (!input->output.columns)
+	if (!input->output.columns) {
+		tell_estimates(e, s);
 		use_rows(e, s);
+	}
 	if (input->svg) {
 		object = input->svg;
 		error = draw_file(input->svg, s, "Physical memory");
@@ -318,7 +341,7 @@ int cmd_phys(int argc, char **argv)
 		emitter_error(e, bad, 0,
 			      "no such column (node, zone, ram, free, longest_free, superpages, "
 			      "superpages_free, superpages_most, gigapages_free, "
-			      "gigapages_most, in_the_way, longest_free_at)",
+			      "gigapages_most, in_the_way, longest_free_at, estimated)",
 			      "Try 'contig phys --help'");
 		free(bad);
 		return emitter_finish(e, STATUS_TROUBLE);

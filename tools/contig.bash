@@ -71,7 +71,8 @@ _contig_columns() {
 		page_sizes superpage_size superpage_bytes runs longest mean nodes name ;;
 	check) echo address size start end good verdict breaks_at next superpage_size ;;
 	phys) echo node zone ram free longest_free superpages superpages_free \
-		superpages_most gigapages_free gigapages_most in_the_way longest_free_at ;;
+		superpages_most gigapages_free gigapages_most in_the_way longest_free_at \
+		estimated ;;
 	pool) echo size node total free reserved surplus overcommit bytes bytes_free ;;
 	top) echo pid command hugetlb held in_use free longest pinned exported imported uid ;;
 	share) echo pid command role start with_pid pages state path size page_size prot \

@@ -120,18 +120,19 @@ static const char *label(uint64_t address, char *text, size_t len)
 	return text;
 }
 
-/* The zone that begins in a row of cells, for its margin; NULL: none. */
-static const char *zone_begins(const struct phys_scan *s, int node, uint64_t start,
-			       uint64_t end)
+/* The zone that begins in the row of cells from first on, for its margin;
+ * NULL: it goes on. */
+static const char *zone_begins(const struct phys_scan *s, size_t first, unsigned int across)
 {
+	const struct phys_cell *c = &s->cells[first];
+	const struct host_zone *before = first && c[-1].node == c->node ? c[-1].zone : NULL;
 	const char *name = NULL;
 
-	for (size_t i = 0; i < s->n_zones; i++) {
-		const struct host_zone *z = s->zones[i].zone;
-		uint64_t at = z->start_frame * s->page;
-
-		if (z->node == node && at >= start && at < end)
-			name = z->name; /* the last: the first is a sliver of DMA */
+	for (size_t i = first; i < s->n_cells && s->cells[i].node == c->node &&
+			       s->cells[i].index / across == c->index / across; i++) {
+		if (s->cells[i].zone != before)
+			name = s->cells[i].zone->name; /* the last: DMA is a sliver */
+		before = s->cells[i].zone;
 	}
 	return name;
 }
@@ -185,7 +186,7 @@ void phys_picture(struct draw *d, const struct phys_scan *s, const char *title)
 				y += 1;
 			row = c->index / across;
 			draw_text(d, 0, y, label(row * bytes, text, sizeof(text)), DRAW_FAINT);
-			zone = zone_begins(s, node, row * bytes, (row + 1) * bytes);
+			zone = zone_begins(s, i, across);
 			if (zone)
 				draw_text(d, LABEL_CELLS + across + 1, y, zone, DRAW_FAINT);
 		}

@@ -4,6 +4,8 @@
 #include "base/page.h"
 #include "base_page.h"
 #include "host/pageflags.h"
+#include "phys_zones.h"
+#include "progress.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -33,6 +35,8 @@ struct pass {
 	size_t cells_room;
 	enum phys_use head;
 	uint64_t run, run_end; /* the free run that the pass is in, frames */
+	struct progress progress;
+	uint64_t done; /* frames */
 };
 
 static bool is_whole(const uint32_t *frames, uint64_t size, enum phys_use use)
@@ -102,6 +106,7 @@ static int cell_add(struct pass *p, uint64_t frame, const uint32_t *frames, uint
 		last->node = p->zone->zone->node;
 		last->index = index;
 	}
+	last->zone = p->zone->zone;
 	for (int use = 0; use < PHYS_USES_N; use++) {
 		last->frames[use] += frames[use];
 		stays |= frames[use] && !phys_use_movable((enum phys_use)use);
@@ -192,7 +197,9 @@ static int range_add(struct pass *p, int fd, uint64_t first, uint64_t end, uint6
 		if (error)
 			return error;
 		p->zone->ram += n;
+		p->done += n;
 		first += n;
+		progress_show(&p->progress, p->done * p->scan->page);
 	}
 	return 0;
 }
@@ -203,47 +210,6 @@ static uint64_t now_ns(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
-/* The part of a range of RAM that lies in a zone, frames. */
-static bool in_zone(const struct host_zone *z, const struct host_ram *ram, uint64_t page,
-		    uint64_t *first, uint64_t *end)
-{
-	uint64_t zone_end = z->start_frame + z->spanned;
-
-	/* The topology, which finds the nodes, takes frames for 4 KiB. */
-	if (page == FRAME_SIZE && ram->node >= 0 && ram->node != z->node)
-		return false;
-	*first = (ram->start + page - 1) / page;
-	*end = ram->end / page;
-	if (*first < z->start_frame)
-		*first = z->start_frame;
-	if (*end > zone_end)
-		*end = zone_end;
-	return *first < *end;
-}
-
-/* Zones interleave where memory was plugged, nodes where firmware lets them:
- * what several zones span is counted once, for the last of them.  The end of
- * what is to be counted from *first on, which is moved over what is not. */
-static uint64_t once(const struct host_topology *t, const struct host_zone *z, bool any_node,
-		     uint64_t *first, uint64_t end)
-{
-	uint64_t stop = end;
-
-	for (const struct host_zone *o = z + 1; o < t->zones + t->n_zones; o++) {
-		uint64_t o_end = o->start_frame + o->spanned;
-
-		if (!any_node && o->node != z->node)
-			continue;
-		if (o->start_frame > *first && o->start_frame < stop)
-			stop = o->start_frame;
-		if (*first < end && o->start_frame <= *first && o_end > *first) {
-			*first = o_end < end ? o_end : end;
-			return once(t, z, any_node, first, end);
-		}
-	}
-	return stop;
 }
 
 static void choose_cell(const struct host_topology *t, int node, size_t cells,
@@ -259,26 +225,23 @@ static void choose_cell(const struct host_topology *t, int node, size_t cells,
 		s->cell *= 2;
 }
 
-static int zone_add(struct pass *p, const struct host_topology *t, const struct host_zone *z,
-		    int fd, uint64_t *flags)
+static int zone_add(struct pass *p, const struct host_topology *t, unsigned int zone,
+		    const struct phys_pieces *pieces, int fd, uint64_t *flags)
 {
 	int error = 0;
 
 	p->zone = &p->scan->zones[p->scan->n_zones++];
-	p->zone->zone = z;
+	p->zone->zone = &t->zones[zone];
 	p->super.out = &p->zone->super;
 	p->giga.out = &p->zone->giga;
 	p->run = p->run_end = 0;
-	for (unsigned int i = 0; i < t->n_ram && !error; i++) {
-		uint64_t first, end;
+	for (size_t i = 0; i < pieces->n && !error; i++) {
+		const struct phys_piece *piece = &pieces->pieces[i];
 
-		if (in_zone(z, &t->ram[i], p->scan->page, &first, &end))
-			while (first < end && !error) {
-				uint64_t stop = once(t, z, t->ram[i].node < 0, &first, end);
-
-				error = range_add(p, fd, first, stop, flags);
-				first = stop;
-			}
+		if (piece->zone != zone)
+			continue;
+		p->zone->guessed += piece->guessed ? piece->end - piece->first : 0;
+		error = range_add(p, fd, piece->first, piece->end, flags);
 	}
 	block_end(&p->super);
 	if (p->giga.size)
@@ -286,40 +249,85 @@ static int zone_add(struct pass *p, const struct host_topology *t, const struct 
 	return error;
 }
 
-int phys_scan(const struct host_topology *t, int node, size_t cells,
-	      void (*progress)(uint64_t done, uint64_t all), struct phys_scan *out,
+static int compare_cells(const void *a, const void *b)
+{
+	const struct phys_cell *x = a, *y = b;
+
+	if (x->node != y->node)
+		return x->node < y->node ? -1 : 1;
+	return x->index < y->index ? -1 : x->index > y->index;
+}
+
+/* Zones that interleave come one after the other; a picture wants addresses. */
+static void cells_sort(struct phys_scan *s)
+{
+	size_t n = 0;
+
+	if (s->n_cells)
+		qsort(s->cells, s->n_cells, sizeof(*s->cells), compare_cells);
+	for (size_t i = 0; i < s->n_cells; i++) {
+		struct phys_cell *to = &s->cells[n ? n - 1 : 0];
+		const struct phys_cell *from = &s->cells[i];
+
+		if (!n || compare_cells(to, from)) {
+			s->cells[n++] = *from;
+			continue;
+		}
+		for (int use = 0; use < PHYS_USES_N; use++)
+			to->frames[use] += from->frames[use];
+		to->blocks += from->blocks;
+		to->blocks_free += from->blocks_free;
+		to->blocks_spoiled += from->blocks_spoiled;
+		if (from->zone->start_frame > to->zone->start_frame)
+			to->zone = from->zone;
+	}
+	s->n_cells = n;
+}
+
+static int zones_add(struct pass *p, const struct host_topology *t, int node, int fd)
+{
+	struct phys_pieces pieces;
+	uint64_t *flags = malloc(BATCH * sizeof(*flags)), all = 0;
+	int error = flags ? phys_pieces_find(t, p->scan->page, &pieces) : -ENOMEM;
+
+	if (error) {
+		free(flags);
+		return error;
+	}
+	for (size_t i = 0; i < pieces.n; i++)
+		if (node < 0 || t->zones[pieces.pieces[i].zone].node == node)
+			all += pieces.pieces[i].end - pieces.pieces[i].first;
+	progress_begin(&p->progress, "looking", all * p->scan->page);
+	for (unsigned int i = 0; i < t->n_zones && !error; i++)
+		if (node < 0 || t->zones[i].node == node)
+			error = zone_add(p, t, i, &pieces, fd, flags);
+	progress_end(&p->progress);
+	phys_pieces_free(&pieces);
+	free(flags);
+	return error;
+}
+
+int phys_scan(const struct host_topology *t, int node, size_t cells, struct phys_scan *out,
 	      const char **object)
 {
-	uint64_t start = now_ns(), all = 0, done = 0;
 	struct pass p = {.scan = out, .head = USE_KERNEL};
-	int fd = contig_pageflags_open(), error = 0;
-	uint64_t *flags;
+	int fd = contig_pageflags_open(), error;
+	uint64_t start = now_ns();
 
 	*object = "/proc/kpageflags";
 	memset(out, 0, sizeof(*out));
 	out->page = base_page_size(t);
 	out->superpage = base_superpage_size(out->page);
 	out->gigapage = out->page == 4096 ? GIGAPAGE_SIZE : 0;
+	out->holes = !t->ram_exact;
 	choose_cell(t, node, cells, out);
 	p.super.size = out->superpage / out->page;
 	p.giga.size = out->gigapage / out->page;
 	if (fd < 0)
 		return fd;
-	flags = malloc(BATCH * sizeof(*flags));
-	if (!flags)
-		error = -ENOMEM;
-	for (unsigned int i = 0; i < t->n_zones; i++)
-		all += t->zones[i].present;
-	for (unsigned int i = 0; i < t->n_zones && !error; i++) {
-		if (node >= 0 && t->zones[i].node != node)
-			continue;
-		error = zone_add(&p, t, &t->zones[i], fd, flags);
-		done += t->zones[i].present;
-		if (progress)
-			progress(done, all);
-	}
-	free(flags);
+	error = zones_add(&p, t, node, fd);
 	close(fd);
+	cells_sort(out);
 	out->nanoseconds = now_ns() - start;
 	if (error)
 		phys_scan_free(out);

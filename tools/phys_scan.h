@@ -27,6 +27,7 @@ struct phys_zone {
 	const struct host_zone *zone;
 	uint64_t frames[PHYS_USES_N];
 	uint64_t ram;          /* frames looked at */
+	uint64_t guessed;      /* of these, what may be another zone's */
 	uint64_t longest_free; /* frames */
 	uint64_t longest_at;   /* its first frame */
 	struct phys_blocks super, giga;
@@ -35,6 +36,7 @@ struct phys_zone {
 /* A piece of the map. */
 struct phys_cell {
 	int node;
+	const struct host_zone *zone; /* of its last frames */
 	uint64_t index; /* address / bytes of a cell */
 	uint32_t frames[PHYS_USES_N]; /* in base pages; a cell has fewer than 2^32 */
 	uint32_t blocks, blocks_free; /* places of superpages */
@@ -46,20 +48,20 @@ struct phys_scan {
 	uint64_t superpage; /* bytes */
 	uint64_t gigapage;  /* bytes; 0: not counted */
 	uint64_t cell;      /* bytes of a cell */
+	bool holes;         /* RAM is not known: what zones span was looked at */
 	size_t n_zones, n_cells;
 	struct phys_zone zones[HOST_ZONES_MAX];
-	struct phys_cell *cells;
+	struct phys_cell *cells; /* by node and address */
 	uint64_t nanoseconds; /* that it took */
 };
 
 /*
  * Look at the zones of node (-1: all), with at most about cells pieces of the
- * map.  progress may be NULL: called now and then with frames done and all.
+ * map.  A bar is shown while it takes long.
  * 0, or -errno with object set to the file.
  */
 int phys_scan(const struct host_topology *topology, int node, size_t cells,
-	      void (*progress)(uint64_t done, uint64_t all), struct phys_scan *out,
-	      const char **object);
+	      struct phys_scan *out, const char **object);
 void phys_scan_free(struct phys_scan *scan);
 
 /* Superpages that there could be if all that can be moved were moved: no more

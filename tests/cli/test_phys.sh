@@ -122,6 +122,99 @@ run 0 phys --sysroot "$tmp/arm" --json
 json_is 'd["page_size"] == 65536 and d["superpage_size"] == 512 << 20'
 json_is 'd["zones"][0]["ram"] == 1536 << 20 and d["zones"][0]["superpages_free"] == 2 and d["zones"][0]["gigapages_free"] is None'
 
+# Zones that interleave: blocks of 8 MiB, of which each is known to be one
+# zone's of one node, and block i has i + 1 frames that are not free.
+interleave() # DIR WHAT
+{
+	rm -rf "$1" && mkdir -p "$1/proc" && python3 - "$1" "$2" <<'EOF'
+import os, struct, sys
+root, what = sys.argv[1:]
+B = 2048  # frames of a block
+owner = ["0 Normal", "0 Normal", "0 Movable", "0 Normal", "0 Movable", "1 Normal", "0 Normal",
+         "offline", "1 Normal", "1 Movable", "1 Normal"]
+zones = {}
+for i, o in enumerate(owner):
+    if o != "offline":
+        zones.setdefault(o, []).append(i)
+def put(path, text):
+    os.makedirs(os.path.dirname(root + path), exist_ok=True)
+    open(root + path, "w").write(text)
+with open(root + "/proc/kpageflags", "wb") as out:
+    for i, o in enumerate(owner):
+        for f in range(B):
+            out.write(struct.pack("<Q", 1 << 20 if o == "offline" else 1 << 7 if f <= i else 1 << 10))
+with open(root + "/proc/zoneinfo", "w") as out:
+    for o, blocks in sorted(zones.items(), key=lambda z: (z[0][0], z[0][2:] != "Normal")):
+        start, end = blocks[0] * B, (blocks[-1] + 1) * B
+        out.write(f"Node {o[0]}, zone {o[2:]:>8}\n  pages free     1\n        spanned  {end - start}\n"
+                  f"        present  {len(blocks) * B}\n        managed  1\n  start_pfn:           {start}\n")
+n = len(owner) * B
+put("/proc/meminfo", f"MemTotal: {(n - B) * 4} kB\nHugepagesize: 2048 kB\n")
+if what != "holes":
+    put("/proc/iomem", f"00000000-{n * 4096 - 1:08x} : System RAM\n")
+put("/sys/devices/system/memory/block_size_bytes", "800000\n")
+for i, o in enumerate(owner):
+    if what == "bare":
+        break
+    d = f"/sys/devices/system/memory/memory{i}/"
+    put(d + "state", "offline\n" if o == "offline" else "online\n")
+    # Of one block that several zones might own nothing tells, but the counts.
+    silent = what == "counts" and i == 3
+    put(d + "valid_zones", "none\n" if silent else "Normal Movable\n" if o == "offline" else o[2:] + "\n")
+    if o != "offline" and not silent:
+        put(f"/sys/devices/system/node/node{o[0]}/memory{i}", "")
+EOF
+}
+by_zone='{f"{z['"'node'"']} {z['"'zone'"']}": (z["ram"] // 2**23, z["ram"] - z["free"]) for z in d["zones"]}'
+# Blocks and the frames in them that are not free: 1 + 2 + 4 + 7, 3 + 5, ...
+exactly='{"0 Normal": (4, 14 * 4096), "0 Movable": (2, 8 * 4096), "1 Normal": (3, 26 * 4096), "1 Movable": (1, 10 * 4096)}'
+for what in known counts; do
+	interleave "$tmp/mixed" $what || wrong "no tree"
+	run 0 phys --sysroot "$tmp/mixed" --json
+	json_is "$by_zone == $exactly and not any(z['estimated'] for z in d['zones'])"
+done
+run 0 phys --sysroot "$tmp/mixed" --node 1 --json
+json_is "$by_zone == {'1 Normal': (3, 26 * 4096), '1 Movable': (1, 10 * 4096)}"
+# The map goes by address, and names each zone where it begins anew.
+run 0 phys --sysroot "$tmp/mixed" --svg "$tmp/mixed.svg"
+python3 - "$tmp/mixed.svg" <<'EOF' || wrong "the SVG of zones that interleave"
+import re, sys
+at = [(int(n), int(a, 16)) for a, n in re.findall(r"(0x[0-9a-f]+) to 0x[0-9a-f]+, node (\d)", open(sys.argv[1]).read())]
+assert at == sorted(set(at)) and len(at) == 10 * 4, at
+EOF
+# What nothing tells is an estimate, and called one; all is counted once.
+interleave "$tmp/mixed" bare || wrong "no tree"
+run 0 phys --sysroot "$tmp/mixed" --json
+json_is 'sum(z["ram"] for z in d["zones"]) == 11 << 23'
+json_is '0 < sum(z["estimated"] for z in d["zones"]) <= 9 << 23 and d["zones"][0]["ram"] >= 2 << 23'
+run 0 phys --sysroot "$tmp/mixed"
+output_has '^Of [0-9]+ MiB nothing tells'
+narrow 80 "phys, zones that interleave"
+interleave "$tmp/mixed" holes || wrong "no tree"
+run 0 phys --sysroot "$tmp/mixed" --json
+json_is "all(z['estimated'] == z['ram'] for z in d['zones'])"
+run 0 phys --sysroot "$tmp/mixed"
+output_has '^/proc/iomem tells no addresses'
+
+# A bar while it takes long, on a terminal alone, and nothing left of it.
+if command -v script >/dev/null; then
+	mkdir -p "$tmp/large/proc" && python3 - "$tmp/large/proc/" <<'EOF' || wrong "no tree"
+import sys
+n = 1 << 29  # 2 TiB, of which no frame has a record
+put = lambda name, text: open(sys.argv[1] + name, "w").write(text)
+put("kpageflags", "")
+put("zoneinfo", f"Node 0, zone Normal\n  pages free 0\n spanned {n}\n present {n}\n managed {n}\n start_pfn: 0\n")
+put("iomem", f"00000000-{4096 * n - 1:x} : System RAM\n")
+put("meminfo", f"MemTotal: {4 * n} kB\nHugepagesize: 2048 kB\n")
+EOF
+	TERM=xterm script -qec "'$CONTIG' phys --no-map --sysroot '$tmp/large'" /dev/null >"$tmp/out" </dev/null
+	grep -q 'looking: .* of 2 TiB' "$tmp/out" || wrong "no bar on a terminal"
+	run 0 phys --sysroot "$tmp/large" --json
+	[ -s "$tmp/err" ] && wrong "a bar where no terminal is: $(cat "$tmp/err")"
+	json_is 'd["zones"][0]["ram"] == 2 << 40'
+	rm -r "$tmp/large"
+fi
+
 # Without kpageflags: the kernel's own counts, and why.
 rm "$tmp/tree/proc/kpageflags"
 run 0 phys --sysroot "$tmp/tree"
