@@ -12,7 +12,7 @@ struct host_mapping {
 	bool read, write, exec, shared;
 	uint64_t offset, inode;
 	unsigned int dev_major, dev_minor;
-	const char *name;      /* path or "[heap]"; "" when anonymous */
+	const char *name;      /* path or "[heap]"; "" when anonymous; cut at 4095 bytes */
 	uint64_t kernel_page;  /* KernelPageSize, bytes; 0 without smaps */
 	uint64_t huge_bytes;   /* Anon/Shmem/FilePmdMapped + hugetlb; smaps */
 };

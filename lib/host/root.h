@@ -47,7 +47,7 @@ struct root_lines {
 	int fd;
 	int error;  /* why next() returned NULL: 0 at the end, or -errno */
 	size_t pos, len;
-	bool skip;
+	bool skip;     /* the last line returned was cut */
 	bool complete; /* the last line returned ended with a newline */
 	char buf[8192];
 };

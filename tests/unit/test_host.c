@@ -470,6 +470,45 @@ START_TEST(maps_real)
 }
 END_TEST
 
+/* A path that is longer than the reader's buffer: only its name is cut. */
+START_TEST(maps_deep)
+{
+	enum { DEPTH = 40, LONG = 250 };
+	char step[LONG + 1], top[] = "/tmp/contig-deep-XXXXXX";
+	struct want w = {.n = 0};
+	int before = open(".", O_RDONLY | O_DIRECTORY), fd;
+	char *p;
+
+	memset(step, 'd', LONG);
+	step[LONG] = '\0';
+	ck_assert_int_ge(before, 0);
+	ck_assert_ptr_nonnull(mkdtemp(top));
+	ck_assert_int_eq(chdir(top), 0);
+	for (int i = 0; i < DEPTH; i++)
+		ck_assert_int_eq(mkdir(step, 0700) | chdir(step), 0);
+	fd = open("file", O_RDWR | O_CREAT, 0600);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(ftruncate(fd, 4096), 0);
+	p = mmap(NULL, 4096, PROT_READ, MAP_SHARED, fd, 0);
+	ck_assert_ptr_ne(p, MAP_FAILED);
+	w.start = (uintptr_t)p;
+	w.end = w.start + 4096;
+	ck_assert_int_eq(contig_maps_each(0, _i, find, &w), 0);
+	ck_assert_int_eq(w.n, 1);
+	/* The lines after it are there as well: the stack's and the kernel's. */
+	ck_assert_int_gt(w.total, 5);
+	ck_assert_int_eq(strncmp(w.name, "/tmp/contig-deep-", 17), 0);
+	ck_assert_uint_eq(w.found.kernel_page, _i ? 4096 : 0);
+	munmap(p, 4096);
+	close(fd);
+	ck_assert_int_eq(unlink("file"), 0);
+	for (int i = 0; i < DEPTH; i++)
+		ck_assert_int_eq(chdir("..") | rmdir(step), 0);
+	ck_assert_int_eq(fchdir(before) | rmdir(top), 0);
+	close(before);
+}
+END_TEST
+
 /* ---- meminfo, topology, sizes ---- */
 
 START_TEST(meminfo_real)
@@ -694,6 +733,7 @@ int main(void)
 	tcase_add_test(tc, pagemap_in_thread);
 	tcase_add_test(tc, pagemap_huge);
 	tcase_add_loop_test(tc, maps_real, 0, 4);
+	tcase_add_loop_test(tc, maps_deep, 0, 2);
 	tcase_add_test(tc, meminfo_real);
 	tcase_add_test(tc, memcg_real);
 	tcase_add_test(tc, topology_real);

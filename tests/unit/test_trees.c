@@ -739,11 +739,11 @@ START_TEST(smaps_bad)
 }
 END_TEST
 
-/* A name as long as a page, across the reader's buffer ends. */
+/* A name as long as a page, across the reader's buffer ends; or longer than it. */
 START_TEST(maps_long_names)
 {
-	const int each = 4000, n = 10;
-	char *text = malloc((size_t)n * (each + 100)), *p = text;
+	const int each = _i ? 20000 : 4000, n = 10;
+	char *text = malloc((size_t)n * (size_t)(each + 100)), *p = text;
 	struct seen s = {.n = 0};
 
 	ck_assert_ptr_nonnull(text);
@@ -947,7 +947,7 @@ int main(void)
 	tcase_add_loop_test(tc, maps_laptop, 0, 2);
 	tcase_add_loop_test(tc, maps_bad, 0, COUNT(bad_maps));
 	tcase_add_loop_test(tc, smaps_bad, 0, COUNT(bad_smaps));
-	tcase_add_test(tc, maps_long_names);
+	tcase_add_loop_test(tc, maps_long_names, 0, 2);
 	tcase_add_test(tc, pagemap_trees);
 	tcase_add_loop_test(tc, damaged, 0, 3);
 	suite_add_tcase(suite, tc);
