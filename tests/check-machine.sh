@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # The machine is left as it was found.
 #   check-machine.sh record FILE    before the first test
-#   check-machine.sh compare FILE   after the last; waits up to 2 s, because
+#   check-machine.sh compare FILE   after the last; waits up to 10 s, because
 #                                   pinned pages reach the pool late
 # Without arguments (as the last test): compare with tests/machine.before.
 LC_ALL=C; export LC_ALL
@@ -92,7 +92,7 @@ compare() # FILE
 {
 	before=$1
 	after=${1%.before}.after
-	tries=20
+	tries=100
 	while :; do
 		state >"$after"
 		cmp -s "$before" "$after" && return 0

@@ -146,13 +146,13 @@ pool_numbers()
 		/sys/kernel/mm/hugepages/hugepages-*/nr_overcommit_hugepages 2>/dev/null
 }
 
-# Pinned pages reach the pool late: wait up to 2 s for what was there before.
+# Pinned pages reach the pool late: wait up to 10 s for what was there before.
 pools_are()
 {
 	i=0
 	while [ "$(pool_numbers)" != "$1" ]; do
 		i=$((i + 1))
-		[ $i -gt 40 ] && {
+		[ $i -gt 200 ] && {
 			wrong "pools changed: $2: were" $1 "are" $(pool_numbers)
 			return
 		}

@@ -92,7 +92,7 @@ run 0 alloc 64K --hold=1
 "$CONTIG" alloc 64K --hold >"$tmp/hold" 2>"$tmp/err" &
 pid=$!
 i=0
-until grep -q 'held by process' "$tmp/hold" || [ $i -gt 100 ]; do
+until grep -q 'held by process' "$tmp/hold" || [ $i -gt 400 ]; do
 	i=$((i + 1))
 	sleep 0.05
 done

@@ -70,6 +70,15 @@ fi
 is_root || { [ $status -eq 0 ] || exit $status; skip "frames need root"; }
 sleep 60 &
 child=$!
+# It is no sleep(1) yet: wait until its mappings are what they will be.
+i=0
+mapped=
+until grep -q '^sleep$' "/proc/$child/comm" && [ "$(cat "/proc/$child/maps")" = "$mapped" ] ||
+	[ $i -gt 100 ]; do
+	mapped=$(cat "/proc/$child/maps")
+	i=$((i + 1))
+	sleep 0.2
+done
 run 0 capture --frames --process $child "$tmp/f.tar"
 mkdir "$tmp/f" && tar -C "$tmp/f" -xf "$tmp/f.tar" || wrong "not an archive"
 [ "$(cat "/proc/$child/maps")" = "$(cat "$tmp/f/proc/$child/maps")" ] || wrong "maps"

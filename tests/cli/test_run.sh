@@ -114,7 +114,8 @@ signal.signal(signal.SIGQUIT, signal.SIG_DFL)
 pid, fd = pty.fork()
 if not pid:
     os.execv(sys.argv[1], ["contig", "run", "--report=:" + sys.argv[2], "--", "sh", "-c",
-             "n=0; trap 'n=$((n+1)); echo int $n' INT; echo ready; "
+             "n=0; trap 'n=$((n+1)); echo int $n' INT; echo ready; i=0; "
+             "while [ $n = 0 ] && [ $i -lt 200 ]; do sleep 0.1; i=$((i+1)); done; "
              "for i in 1 2 3 4 5 6; do sleep 0.1; done; exit 6"])
 out = b""
 while b"ready" not in out:
@@ -269,7 +270,8 @@ json_is 'd["total"]["asked"] > 0 and d["total"]["calls"] > 0'
 json_is 'sorted(p["state"] for p in d["processes"]) == ["exited", "replaced"]'
 # What outlives the program is seen to.
 "$CONTIG" run --report=json:"$tmp/out" -- sh -c 'sleep 30 >/dev/null 2>&1 &
-	echo $! >"$1"; until grep -q sleep /proc/$!/comm; do sleep 0.02; done; sleep 0.3' \
+	echo $! >"$1"; until grep -q sleep /proc/$!/comm && grep -q contig-preload /proc/$!/maps
+	do sleep 0.02; done; sleep 1' \
 	sh "$tmp/pid" 2>"$tmp/err"
 json_is '"running" in [p["state"] for p in d["processes"] if p["name"] == "sleep"]'
 kill "$(cat "$tmp/pid")"

@@ -21,7 +21,7 @@ trap 'kill $pid 2>/dev/null; rm -rf "$tmp"' EXIT
 i=0
 until "$CONTIG" stats $pid >/dev/null 2>&1; do
 	i=$((i + 1))
-	[ $i -gt 100 ] && {
+	[ $i -gt 400 ] && {
 		wrong "it never had statistics"
 		exit $status
 	}

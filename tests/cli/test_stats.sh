@@ -26,7 +26,7 @@ trap 'kill $pid 2>/dev/null; rm -rf "$tmp"' EXIT
 i=0
 until "$CONTIG" stats -n -b -o allocated $pid 2>/dev/null | head -1 | grep -q 4194304; do
 	i=$((i + 1))
-	[ $i -gt 100 ] && {
+	[ $i -gt 400 ] && {
 		wrong "it never held 4 MiB"
 		exit $status
 	}

@@ -22,7 +22,7 @@ json_is 'sum(z["free"] for z in d["zones"]) > 1 << 20'
 CONTIG_SOURCES=2m,thp "$CONTIG" alloc 3M --grow system --hold >"$tmp/alloc" 2>&1 &
 child=$!
 i=0
-until grep -q 'held by process' "$tmp/alloc" || ! kill -0 $child 2>/dev/null || [ $i -gt 200 ]; do
+until grep -q 'held by process' "$tmp/alloc" || ! kill -0 $child 2>/dev/null || [ $i -gt 400 ]; do
 	i=$((i + 1))
 	sleep 0.05
 done

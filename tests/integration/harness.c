@@ -19,11 +19,11 @@
 
 #define EXIT_SKIP 77
 #define NOBODY 65534
-#define CASE_MS 30000
-#define CASE_SLOW_MS 120000
+#define CASE_MS 60000
+#define CASE_SLOW_MS 240000
 #define SANITIZER_SLOWDOWN 6
-#define CHILD_MS 60000
-#define STRAY_MS 2000
+#define CHILD_MS 120000
+#define STRAY_MS 10000
 
 static const struct test_case *all_cases;
 static size_t n_all_cases;

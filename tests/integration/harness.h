@@ -26,7 +26,7 @@ enum case_flag {
 	CASE_ROOT = 1,          /* root only: else skipped */
 	CASE_SEES = 2,          /* needs to see frames */
 	CASE_HELPER = 4,        /* not a case: run by run_self() only */
-	CASE_SLOW = 8,          /* 120 s instead of 30 */
+	CASE_SLOW = 8,          /* 240 s instead of 60 */
 	CASE_MAY_TRY = 16,      /* a pool that can't be had is no reason to skip */
 	CASE_NO_SANITIZER = 32, /* what it does is beyond the sanitizers */
 	CASE_ATTACKS = 64       /* probe_attack(): free superpages may get lost */

@@ -15,7 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 2000
+#define PATIENCE_MS 10000 /* spent only by what fails, or by who has too little memory */
 
 static const char *const directories[POOLS] = {
     "/sys/kernel/mm/hugepages/hugepages-2048kB",

@@ -21,7 +21,7 @@ struct pool_state {
 
 /* Remember everything and start the guardian.  Call it once, first. */
 void hugepool_open(void);
-/* Put everything back; false when the kernel's numbers don't follow in 2 s. */
+/* Put everything back; false when the kernel's numbers don't follow in 10 s. */
 bool hugepool_restore(void);
 /* The guardian, which is no stray child. */
 pid_t hugepool_guardian(void);
@@ -41,8 +41,8 @@ bool hugepool_set_overcommit(int pool, long pages);
  * to be had. */
 bool hugepool_add_run(void);
 
-/* Whether a pool is in the given state within two seconds: pinned pages come
- * back some 50 ms after their process. */
+/* Whether a pool is in the given state within ten seconds: pinned pages come
+ * back some 50 ms after their process, on a busy machine later. */
 bool hugepool_becomes(int pool, const struct pool_state *want);
 bool hugepool_usable_becomes(int pool, long pages);
 

@@ -260,19 +260,20 @@ static void fork_child(void)
 	require(has(&answer, "no such process"), "%s", answer.out);
 }
 
-static int vfork_pipe[2];
+static int vfork_pipe[2], vfork_go[2];
 
 static void *vfork_body(void *arg)
 {
-	struct timespec second = {1, 0};
 	pid_t pid, self;
+	char byte;
 
 	(void)arg;
 	pid = vfork();
 	if (!pid) {
 		self = getpid();
-		if (write(vfork_pipe[1], &self, sizeof(self)) == sizeof(self))
-			nanosleep(&second, NULL);
+		if (write(vfork_pipe[1], &self, sizeof(self)) != sizeof(self) ||
+		    read(vfork_go[0], &byte, 1) != 1)
+			_exit(1);
 		_exit(0);
 	}
 	waitpid(pid, NULL, 0);
@@ -288,10 +289,11 @@ static void vfork_child(void)
 
 	need_tool();
 	take(NULL, SUPERPAGE);
-	require(!pipe(vfork_pipe), "pipe");
+	require(!pipe(vfork_pipe) && !pipe(vfork_go), "pipe");
 	require(!pthread_create(&thread, NULL, vfork_body, NULL), "thread");
 	require(read(vfork_pipe[0], &pid, sizeof(pid)) == sizeof(pid), "read");
 	tool(&answer, "stats %d", (int)pid);
+	require(write(vfork_go[1], "", 1) == 1, "write");
 	require(answer.status == 2 && has(&answer, "vfork"), "%d: %s", answer.status, answer.out);
 	pthread_join(thread, NULL);
 	read_stats(getpid(), &seen);
@@ -726,7 +728,7 @@ static void sharing(void)
 	tool(&answer, "share %d", (int)x.pid);
 	require(answer.status == 2 && has(&answer, "no such process"), "%s", answer.out);
 	kill(heir, SIGKILL);
-	for (int i = 0; i < 200 && row(a.pid, a.pid, "owner", heir, -1, ""); i++)
+	for (int i = 0; i < 1000 && row(a.pid, a.pid, "owner", heir, -1, ""); i++)
 		probe_sleep_ms(10);
 	tool(&answer, "share %d", (int)a.pid);
 	require(answer.status == 1 && has(&answer, "No vma is shared by this process"), "%d: %s",

@@ -236,7 +236,7 @@ static void during_first_use_child(void *arg)
 	nanosleep(&little, NULL);
 	child = split();
 	if (!child) {
-		alarm(10);
+		alarm(60);
 		contig_free(block(PAGE));
 		_exit(0);
 	}

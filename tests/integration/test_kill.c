@@ -52,7 +52,7 @@ static void kill_it(unsigned int iterations, long most_ms, size_t most, bool wit
 {
 	struct pool_state before[POOLS];
 	uint64_t state = test_seed();
-	double end = probe_ms() + 20000;
+	double end = probe_ms() + 30000;
 	unsigned int done = 0;
 
 	iterations = (unsigned int)test_scaled(iterations, 6);
@@ -96,7 +96,7 @@ static void collapsed(void)
 	double end;
 
 	kill_it(25, 60, 24 * MIB, false);
-	for (end = probe_ms() + 2000; probe_meminfo("ShmemHugePages") > shmem + 65536;) {
+	for (end = probe_ms() + 10000; probe_meminfo("ShmemHugePages") > shmem + 65536;) {
 		require(probe_ms() < end, "collapsed memory is missing");
 		probe_sleep_ms(20);
 	}

@@ -199,7 +199,7 @@ static bool turn(const char *root, const char *how)
 
 static void group_remove(void)
 {
-	for (int i = 0; *group && i < 400 && rmdir(group) < 0 && errno == EBUSY; i++)
+	for (int i = 0; *group && i < 2000 && rmdir(group) < 0 && errno == EBUSY; i++)
 		probe_sleep_ms(5);
 	*group = '\0';
 	if (turned_on)

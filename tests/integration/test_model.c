@@ -427,9 +427,10 @@ static void real_pool(void)
 static void real_collapsed(void)
 {
 	long shmem = probe_meminfo("ShmemHugePages");
-	double end = probe_ms() + 2000;
+	double end;
 
 	run(operations(100000), test_seed() + 1);
+	end = probe_ms() + 10000;
 	/* 64 MiB of grace: others may live on this machine. */
 	while (probe_meminfo("ShmemHugePages") > shmem + 65536 && probe_ms() < end)
 		probe_sleep_ms(20);

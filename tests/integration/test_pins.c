@@ -196,7 +196,7 @@ static void daemon_body(int report)
 	pid_t parent = getppid();
 
 	setsid();
-	while (getppid() == parent && waited++ < 2000)
+	while (getppid() == parent && waited++ < 20000)
 		probe_sleep_ms(1);
 	/* Its pins, had they been the parent's alone, would be gone by now. */
 	probe_sleep_ms(250);

@@ -414,7 +414,7 @@ static void importer_goes(void)
 			kill(child, SIGKILL);
 		reap(child);
 		for (unsigned long p = 0; p < 16; p++) {
-			double end = probe_ms() + 2000;
+			double end = probe_ms() + 20000;
 
 			while (other_read(&other, start + p * PAGE, &value) != SIGSEGV)
 				require(probe_ms() < end, "way %d: page %lu stays mapped", way, p);
@@ -450,7 +450,8 @@ static void exporter_killed(void)
 	start = probe_ms();
 	fails(vm_insert_page(vma, vma->vm_start + PAGE, page_at(block)), EPIPE);
 	fails(zap_vma_ptes(vma, vma->vm_start, PAGE), EPIPE);
-	require(probe_ms() - start < 1000, "took %.0f ms", probe_ms() - start);
+	/* Noticed, not waited for. */
+	require(probe_ms() - start < 4500, "took %.0f ms", probe_ms() - start);
 	*block = 1; /* ours still */
 	vma_destroy(vma);
 	require(count_descriptors() == fds - 1, "%ld descriptors before, %ld now", fds,
@@ -492,6 +493,8 @@ static void exporter_killed_fixed(void)
 	vma_destroy(vma);
 }
 
+#define STALL_MS 4000
+
 static void exporter_stalls(void)
 {
 	struct vm_area_struct *vma;
@@ -502,16 +505,16 @@ static void exporter_stalls(void)
 	other_start(&other, &plain);
 	block = shareable_block(shareable(CONTIG_SHARE_REVOCABLE), 4 * PAGE);
 	vma = import(&other);
-	ok(vma_timeout(vma, 300));
 	ok(vm_insert_page(vma, vma->vm_start, page_at(block)));
-	other_stall(&other, 1500);
+	ok(vma_timeout(vma, 300));
+	other_stall(&other, STALL_MS);
 	start = probe_ms();
 	fails(vm_insert_page(vma, vma->vm_start + PAGE, page_at(block)), ETIMEDOUT);
-	require(probe_ms() - start >= 290 && probe_ms() - start < 1000, "took %.0f ms",
+	require(probe_ms() - start >= 290 && probe_ms() - start < STALL_MS / 2, "took %.0f ms",
 		probe_ms() - start);
 	fails(vm_insert_page(vma, vma->vm_start + PAGE, page_at(block)), EPIPE);
 	vma_destroy(vma);
-	require(probe_ms() - start < 1200, "destroying waited");
+	require(probe_ms() - start < STALL_MS * 2 / 3, "destroying waited");
 	contigfree(block, 4 * PAGE, M_TEMP);
 	require(contig_quarantined(), "nothing is quarantined");
 	other_stop(&other);
@@ -523,12 +526,14 @@ static void importer_forks(void)
 	struct vm_area_struct *vma;
 	struct other other;
 	uint64_t value;
-	char *block;
+	char *block, byte;
+	int stay[2];
 	pid_t child;
 	double end;
 
 	other_start(&other, &plain);
 	block = shareable_block(shareable(CONTIG_SHARE_REVOCABLE), PAGE);
+	require(!pipe(stay), "pipe"); /* the grandchild stays until we close it */
 	child = fork();
 	if (!child) {
 		pid_t grandchild;
@@ -539,16 +544,17 @@ static void importer_forks(void)
 		grandchild = fork();
 		if (!grandchild) {
 			fails(vm_insert_page(vma, vma->vm_start, page_at(block)), EPERM);
-			usleep(1500000);
-			_exit(0);
+			close(stay[1]);
+			_exit(read(stay[0], &byte, 1) == 1);
 		}
 		_exit(0);
 	}
 	close(other.socket);
 	reap(child);
-	end = probe_ms() + 1000;
+	end = probe_ms() + 20000;
 	while (other_read(&other, other.start, &value) != SIGSEGV)
 		require(probe_ms() < end, "the grandchild keeps the connection open");
+	close(stay[1]);
 	other_stop(&other);
 }
 
@@ -580,7 +586,7 @@ static void few_descriptors(void)
 	block = shareable_block(shareable(CONTIG_SHARE_REVOCABLE), 4 * PAGE);
 	fails(vm_insert_page(vma, vma->vm_start, page_at(block)), ENOMEM);
 	require(strstr(contig_strreason(), "RLIMIT_NOFILE"), "%s", contig_strreason());
-	require(probe_ms() - start < 2000, "took %.0f ms", probe_ms() - start);
+	require(probe_ms() - start < 4500, "took %.0f ms", probe_ms() - start);
 	/* The connection is as good as before. */
 	fails(vm_insert_page(vma, vma->vm_start, page_at(block)), ENOMEM);
 	vma_destroy(vma);
@@ -596,7 +602,7 @@ static void helper_listen(void)
 	struct vm_area_struct *vma = vma_create(64 * PAGE, PAGE, BOTH);
 	int err;
 
-	alarm(20);
+	alarm(60);
 	err = vma ? vma_listen(vma, getenv("SHARE_PATH"), NULL, 0) : -ENOMEM;
 	if (err) {
 		printf("%s: %s\n", strerror(-err), contig_strreason());
@@ -634,7 +640,7 @@ static pid_t start_listener(void)
 
 static struct vm_area_struct *connect_soon(void)
 {
-	double end = probe_ms() + 5000;
+	double end = probe_ms() + 20000;
 	struct vm_area_struct *vma;
 
 	while (!(vma = vma_connect(path, (uid_t)-1)))
@@ -660,7 +666,7 @@ static void unrelated(void)
 		"mode %o", st.st_mode);
 	ok(vm_insert_page(vma, vma->vm_start, page_at(page)));
 	*(volatile uint64_t *)page = MAGIC;
-	end = probe_ms() + 3000;
+	end = probe_ms() + 20000;
 	while (*(volatile uint64_t *)page == MAGIC)
 		require(probe_ms() < end, "the other process doesn't see what is written");
 	if (probe_sees())

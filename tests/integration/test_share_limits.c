@@ -243,6 +243,7 @@ static void places(void)
 	struct rlimit limit, lower;
 	int pair[2], n;
 	pid_t child;
+	char byte;
 
 	snprintf(path, sizeof(path), "/tmp/test_share_limits.%d", (int)getpid());
 	unlink(path);
@@ -250,7 +251,9 @@ static void places(void)
 	getrlimit(RLIMIT_NOFILE, &limit);
 	child = fork();
 	if (!child) {
-		usleep(100000); /* until it listens */
+		/* Until it listens. */
+		if (read(pair[1], &byte, 1) != 1)
+			_exit(12);
 		take_places(pair);
 	}
 	lower = limit;
@@ -259,6 +262,7 @@ static void places(void)
 	require(vma && !vma_listen(vma, path, &nobody, 1) && !vma_serve_start(vma), "%s",
 		contig_strreason());
 	close(pair[1]);
+	require(write(pair[0], "", 1) == 1, "the other user is gone");
 	require(read(pair[0], &n, sizeof(n)) == sizeof(n), "the other user failed: %d",
 		reap(child).status);
 	require(n == 32, "%d connections, of 64 for two users", n);

@@ -438,13 +438,17 @@ static void pools(void)
 }
 
 /* What one thread frees serves all before anything is refused. */
+static int freed_pipe[2], drained_pipe[2];
+
 static void *free_all(void *arg)
 {
 	void **blocks = arg;
+	char byte;
 
 	for (unsigned int i = 0; blocks[i]; i++)
 		contig_free(blocks[i]);
-	probe_sleep_ms(300);
+	require(write(freed_pipe[1], "", 1) == 1, "write");
+	require(read(drained_pipe[0], &byte, 1) == 1, "read");
 	return NULL;
 }
 
@@ -454,7 +458,9 @@ static void caches_drained(void)
 	unsigned int n = 0;
 	pthread_t thread;
 	size_t whole = (size_t)hugepool_usable(POOL_2M) * SUPERPAGE;
+	char byte;
 
+	require(!pipe(freed_pipe) && !pipe(drained_pipe), "pipe");
 	if (whole / (4 * PAGE) >= sizeof(blocks) / sizeof(blocks[0]))
 		skip("the pool is too large to be used up");
 	while ((blocks[n] = contigmalloc(4 * PAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, 0, 0)))
@@ -462,7 +468,7 @@ static void caches_drained(void)
 	require(n * 4 * PAGE >= whole - SUPERPAGE, "%u blocks of %zu bytes in all", n,
 		whole);
 	require(!pthread_create(&thread, NULL, free_all, blocks), "pthread_create");
-	probe_sleep_ms(100);
+	require(read(freed_pipe[0], &byte, 1) == 1, "read");
 	/* The other thread lives and has a cache full; it is drained. */
 	require(contigmalloc(SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, SUPERPAGE, 0), "%s",
 		contig_strreason());
@@ -470,6 +476,7 @@ static void caches_drained(void)
 		require(
 		    contigmalloc(SUPERPAGE, M_TEMP, 0, 0, ~(vm_paddr_t)0, SUPERPAGE, 0),
 		    "%zu of %zu: %s", got, whole, contig_strreason());
+	require(write(drained_pipe[1], "", 1) == 1, "write");
 	pthread_join(thread, NULL);
 }
 

@@ -743,7 +743,7 @@ static void case_gives_back(void)
 	memset(last, 1, 48 * MIB);
 	need(!munmap(last, 24 * MIB));
 	need(!munmap(last + 26 * MIB, 22 * MIB));
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 500; i++) {
 		now = pinned_kib();
 		if (now <= (long)(20 * MIB / KIB))
 			break;
@@ -863,7 +863,7 @@ static void case_drops(void)
 	need(!madvise(p, LEN, MADV_DONTNEED));
 	for (size_t i = 0; i < LEN; i++)
 		need(!p[i]);
-	for (int i = 0; i < 50 && pinned_kib() > 2048; i++)
+	for (int i = 0; i < 500 && pinned_kib() > 2048; i++)
 		usleep(20000);
 	printf("pinned: %s\n", pinned_kib() > 2048 ? "much" : "little");
 	need(!munmap(p, LEN));
@@ -1048,7 +1048,7 @@ static void case_segment(void)
 	need(!shmdt(q) && !munmap(q, 8 * MIB));
 	need(!shmctl(id, IPC_RMID, NULL));
 	need(!shmdt(p) && shmdt(p) < 0 && errno == EINVAL);
-	for (int i = 0; i < 50 && pinned_kib() > 2048; i++)
+	for (int i = 0; i < 500 && pinned_kib() > 2048; i++)
 		usleep(20000);
 	/* What is mapped is what the last mapping left. */
 	printf("afterwards: %s\n", pinned_kib() <= 8192 ? "little" : "much");

@@ -35,10 +35,10 @@
 #endif
 
 #define OFFLINE_MS 1000
-#define HOG_MS 6000
+#define HOG_MS 30000
 #define HOG (96 * MIB)
 #define HOLES (96 * MIB)
-#define KSM_MS 4000
+#define KSM_MS 8000
 #define BLOCKS_MOST 12
 
 static struct victim victims[KINDS][HOLDS];
@@ -74,6 +74,12 @@ static bool must_stay(enum kind kind, enum hold hold, const struct report *r)
 	if (is_library(kind))
 		return r->wiring == CONTIG_WIRING_PINNED;
 	return hold == HOLD_URING && !r->refused;
+}
+
+/* Something keeps the kernel from moving what it has. */
+static bool is_held(enum kind kind, enum hold hold)
+{
+	return hold == HOLD_PIPE || must_stay(kind, hold, &victims[kind][hold].first);
 }
 
 /* --- attacks ------------------------------------------------------------------- */
@@ -290,7 +296,14 @@ static void attack_soft_offline(void)
 
 		snprintf(text, sizeof(text), "0x%" PRIx64,
 			 victims[kind][hold].first.frames[1]);
-		probe_write_text("/sys/devices/system/memory/soft_offline_page", text);
+		/* A page that the kernel has in hand this moment is refused. */
+		for (int i = 0; i < 5; i++) {
+			if (!probe_write_text("/sys/devices/system/memory/soft_offline_page",
+					      text) ||
+			    is_held(kind, hold))
+				break;
+			probe_sleep_ms(20);
+		}
 	}
 }
 
@@ -320,12 +333,6 @@ static const char *offline(long block)
 	if (WIFEXITED(status) && !WEXITSTATUS(status) && probe_write_text(path, "online"))
 		fault("memory block %ld doesn't come back", block);
 	return outcome;
-}
-
-/* Something keeps the kernel from moving what it has. */
-static bool is_held(enum kind kind, enum hold hold)
-{
-	return hold == HOLD_PIPE || must_stay(kind, hold, &victims[kind][hold].first);
 }
 
 /*

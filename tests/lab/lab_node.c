@@ -56,7 +56,7 @@ long pool_of(int node, const char *field)
 /* Pinned pages come back some 50 ms after their process. */
 static void settle(void)
 {
-	for (int i = 0; i < 100; i++) {
+	for (int i = 0; i < 2000; i++) {
 		if (pool_of(0, "free_hugepages") == pool_of(0, "nr_hugepages") &&
 		    pool_of(1, "free_hugepages") == pool_of(1, "nr_hugepages"))
 			break;

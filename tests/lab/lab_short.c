@@ -15,7 +15,7 @@
 #include <string.h>
 #include <sys/syscall.h>
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 /* Superpages that may come free while somebody holds all there were. */
 #define STRAYS 8
 
@@ -30,7 +30,7 @@ static void bound_grown(void)
 	asked_each(asked_keeps, "2m", "system",
 		   (WAYS_FEW & ~(1u << WAY_PLAIN)) | 1u << WAY_ENVIRONMENT);
 	for (int node = 0; node < NODES; node++) {
-		for (int i = 0; i < 100 && pool_of(node, "nr_hugepages") != before[node];
+		for (int i = 0; i < 1000 && pool_of(node, "nr_hugepages") != before[node];
 		     i++)
 			probe_sleep_ms(10);
 		require(pool_of(node, "nr_hugepages") == before[node],
@@ -162,7 +162,7 @@ static void round_robin_short(void)
 			lies_on(va, SUPERPAGE, !node, "round robin, one node empty");
 		}
 		let_go(holder);
-		for (int i = 0; i < 100 && !pool_of(node, "free_hugepages"); i++)
+		for (int i = 0; i < 1000 && !pool_of(node, "free_hugepages"); i++)
 			probe_sleep_ms(10);
 	}
 }

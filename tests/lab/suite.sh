@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# For the scenarios suite*.lab: runs test programs, one line for each, the end
-# of the output of those that failed.
+# For the scenarios suite*.lab: runs test programs, one line for each, and of
+# those that failed what says why (tests/failures.awk).
 #
 #	suite_allows='test_facts_memory fact_26: no PAGEMAP_SCAN
 #	...'				skips that are right on this machine
@@ -77,9 +77,8 @@ suite_one() # PROGRAM [CASE...]
 	printf '%-8s %-20s %4d s  %s\n' "$verdict" "$name" $took \
 		"$(grep -E '^[0-9]+ passed|^[0-9]+%: Checks' /tmp/suite.log | tail -n 1)"
 	if [ $verdict = failed ]; then
-		grep -a -B4 -E '^FAIL|^not to be skipped|:[EF]:' /tmp/suite.log | tail -n 60
-		tail -n 5 /tmp/suite.log
-		echo "exit status $rc"
+		awk -v most=40 -f "$top_srcdir/tests/failures.awk" /tmp/suite.log
+		echo "exit status $rc of $name"
 		return 1
 	fi
 	sed 's/^/         /' /tmp/suite.skips

@@ -52,7 +52,7 @@ put_back()
 	[ -n "${guard-}" ] || return
 	# Pinned pages come back late; a pool can't shrink by what is in use.
 	put_back_tries=0
-	while [ $put_back_tries -lt 10 ]; do
+	while [ $put_back_tries -lt 100 ]; do
 		put_back_tries=$((put_back_tries + 1))
 		echo "$small_before" >$hugepages/hugepages-2048kB/nr_hugepages
 		if [ "$(cat $hugepages/hugepages-2048kB/nr_hugepages)" = "$small_before" ]; then

@@ -29,7 +29,7 @@ start() # WAY
 	i=0
 	until redis-cli -s "$tmp/$way/s" ping >/dev/null 2>&1; do
 		i=$((i + 1))
-		[ $i -gt 200 ] && { wrong "redis-server ($way) does not answer"; cat "$tmp/$way"/*; exit 1; }
+		[ $i -gt 600 ] && { wrong "redis-server ($way) does not answer"; cat "$tmp/$way"/*; exit 1; }
 		sleep 0.05
 	done
 }
@@ -56,7 +56,7 @@ work() # > what it answered
 	i=0
 	while cli info persistence | grep -q 'rdb_bgsave_in_progress:1'; do
 		i=$((i + 1))
-		[ $i -gt 400 ] && { wrong "bgsave does not end"; break; }
+		[ $i -gt 1200 ] && { wrong "bgsave does not end"; break; }
 		sleep 0.05
 		cli set "during:$i" "$i" >/dev/null
 	done

