@@ -3,6 +3,7 @@
 #include "blocks.h"
 #include "command.h"
 #include "frames.h"
+#include "host/available.h"
 #include "options.h"
 #include "ram.h"
 #include "tuple.h"
@@ -168,7 +169,9 @@ static void judge_refusal(struct result *result, const struct tuple *tuple,
 			  const struct replay_input *input)
 {
 	const char *impossible = ram_impossible(&tuple->want);
+	uint64_t available = 0;
 
+	contig_meminfo("MemAvailable", &available);
 	if (contig_level() == CONTIG_LEVEL_SIMULATED) {
 		result->outcome = result->error == ENOMEM ? NO_MEMORY : IMPOSSIBLE;
 		result->judged = "not at all: a described machine (CONTIG_SIM)";
@@ -184,7 +187,7 @@ static void judge_refusal(struct result *result, const struct tuple *tuple,
 	} else if (result->error != ENOMEM) {
 		result->outcome = UNMET;
 		result->judged = "RAM of this machine could meet it";
-	} else if (ram_available() < tuple->want.size + SUPERPAGE) {
+	} else if (available < tuple->want.size + SUPERPAGE) {
 		result->outcome = NO_MEMORY;
 		result->judged = "less memory is available";
 	} else if (may_grow() && !geteuid() &&

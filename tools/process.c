@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "process.h"
 
+#include "host/root.h"
+
 #include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
@@ -12,29 +14,22 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-static ssize_t slurp(pid_t pid, const char *file, char *buf, size_t len)
+ssize_t process_read(pid_t pid, const char *file, char *buf, size_t len)
 {
 	char path[64];
-	ssize_t n;
-	int fd;
 
-	snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (fd < 0)
-		return -errno;
-	n = read(fd, buf, len - 1);
-	if (n < 0)
-		n = -errno;
-	close(fd);
-	buf[n > 0 ? n : 0] = '\0';
-	return n;
+	if (pid)
+		snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
+	else
+		snprintf(path, sizeof(path), "/proc/self/%s", file);
+	return contig_root_read(path, buf, len);
 }
 
 /* The 22nd field; the second, the name, may hold blanks and brackets. */
-static int read_start(pid_t pid, uint64_t *started)
+int process_started(pid_t pid, uint64_t *ticks)
 {
-	char buf[1024], *p;
-	ssize_t n = slurp(pid, "stat", buf, sizeof(buf));
+	char buf[2048], *p;
+	ssize_t n = process_read(pid, "stat", buf, sizeof(buf));
 
 	if (n <= 0)
 		return n ? (int)n : -ESRCH;
@@ -43,14 +38,38 @@ static int read_start(pid_t pid, uint64_t *started)
 		p = strchr(p, ' ');
 		p = p ? p + 1 : NULL;
 	}
-	return p && sscanf(p, "%" SCNu64, started) == 1 ? 0 : -EINVAL;
+	return p && !contig_root_number(&p, 10, ticks) ? 0 : -EINVAL;
+}
+
+uint64_t process_memory(pid_t pid, const char *field)
+{
+	int fd = contig_root_open_proc(pid, "status", O_RDONLY);
+	size_t len = strlen(field);
+	struct root_lines lines;
+	uint64_t kilobytes = 0;
+	char *line;
+
+	if (fd < 0)
+		return 0;
+	contig_root_lines_fd(&lines, fd);
+	while ((line = contig_root_lines_next(&lines))) {
+		if (strncmp(line, field, len) || line[len] != ':')
+			continue;
+		line += len + 1;
+		line += strspn(line, " \t");
+		if (contig_root_number(&line, 10, &kilobytes))
+			kilobytes = 0;
+		break;
+	}
+	contig_root_lines_close(&lines);
+	return kilobytes * 1024;
 }
 
 static void read_status(pid_t pid, struct process *out)
 {
-	char buf[4096], *p;
+	char buf[8192], *p;
 
-	if (slurp(pid, "status", buf, sizeof(buf)) <= 0)
+	if (process_read(pid, "status", buf, sizeof(buf)) <= 0)
 		return;
 	p = strstr(buf, "\nUid:");
 	if (p) {
@@ -70,33 +89,44 @@ static void read_status(pid_t pid, struct process *out)
 
 int process_look(pid_t pid, struct process *out)
 {
-	char path[64];
 	struct stat st;
 	int err;
 
 	memset(out, 0, sizeof(*out));
 	out->pid = out->own_pid = pid;
 	out->uid = (uid_t)-1;
-	err = read_start(pid, &out->started);
-	if (err)
+	err = process_started(pid, &out->started);
+	/* A tree may hold a process without its stat. */
+	if (err && contig_root_is_real())
 		return err == -ENOENT ? -ESRCH : err;
-	if (slurp(pid, "comm", out->name, sizeof(out->name)) > 0)
-		out->name[strcspn(out->name, "\n")] = '\0';
+	if (process_read(pid, "comm", out->name, sizeof(out->name)) < 0) {
+		if (err)
+			return -ESRCH;
+		strcpy(out->name, "?");
+	}
 	read_status(pid, out);
-	snprintf(path, sizeof(path), "/proc/%d/ns/pid", (int)pid);
-	if (!stat(path, &st))
-		out->namespace = st.st_ino;
+	err = contig_root_open_proc(pid, "ns/pid", O_PATH);
+	if (err >= 0) {
+		if (!fstat(err, &st))
+			out->namespace = st.st_ino;
+		close(err);
+	}
 	return 0;
 }
 
 int process_each_name(const char *directory, int (*fn)(const char *name, void *arg), void *arg)
 {
-	DIR *dir = opendir(directory);
+	int fd = contig_root_open(directory, O_RDONLY | O_DIRECTORY), ret = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
 	struct dirent *entry;
-	int ret = 0;
 
-	if (!dir)
-		return -errno;
+	if (fd < 0)
+		return fd;
+	if (!dir) {
+		ret = -errno;
+		close(fd);
+		return ret;
+	}
 	while (!ret && (errno = 0, entry = readdir(dir)))
 		if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, ".."))
 			ret = fn(entry->d_name, arg);
@@ -118,37 +148,66 @@ static pid_t number_of(const char *name)
 	return *end || errno || n > INT32_MAX ? 0 : (pid_t)n;
 }
 
-static bool is_named(const struct process *process, const char *name)
+struct each {
+	int (*fn)(pid_t pid, void *arg);
+	void *arg;
+};
+
+static int each_name(const char *name, void *arg)
 {
-	char path[64], link[4096];
+	const struct each *each = arg;
+	pid_t pid = number_of(name);
+
+	return pid ? each->fn(pid, each->arg) : 0;
+}
+
+int process_each(int (*fn)(pid_t pid, void *arg), void *arg)
+{
+	struct each each = {fn, arg};
+
+	return process_each_name("/proc", each_name, &each);
+}
+
+/* Whether /proc/PID/comm is this name; or its program's file. */
+static bool is_named(pid_t pid, const char *name, bool by_file)
+{
+	char path[64], text[4096];
 	const char *base;
 	ssize_t n;
+	int fd;
 
-	if (!strcmp(process->name, name))
-		return true;
-	snprintf(path, sizeof(path), "/proc/%d/exe", (int)process->pid);
-	n = readlink(path, link, sizeof(link) - 1);
+	if (contig_root_is_real() && pid == getpid())
+		return false; /* pgrep leaves itself out, too */
+	if (!by_file)
+		return process_read(pid, "comm", text, sizeof(text)) > 0 && !strcmp(text, name);
+	/* A link of a captured tree is looked at, not followed. */
+	snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
+	fd = contig_root_open(path, O_PATH | O_NOFOLLOW);
+	if (fd < 0)
+		return false;
+	n = readlinkat(fd, "", text, sizeof(text) - 1);
+	close(fd);
 	if (n <= 0)
 		return false;
-	link[n] = '\0';
-	base = strrchr(link, '/');
-	return !strcmp(base ? base + 1 : link, name);
+	text[n] = '\0';
+	base = strrchr(text, '/');
+	return !strcmp(base ? base + 1 : text, name);
 }
 
 struct list {
-	const char *what;
+	const char *name; /* NULL: all */
+	bool by_file;
 	struct process *processes;
 	size_t n, room;
 };
 
-static int add(const char *name, void *arg)
+static int add(pid_t pid, void *arg)
 {
 	struct list *list = arg;
-	pid_t pid = number_of(name);
 	struct process process;
 
-	if (!pid || process_look(pid, &process) ||
-	    (list->what && !number_of(list->what) && !is_named(&process, list->what)))
+	if ((list->name && !is_named(pid, list->name, list->by_file)) ||
+	    process_look(pid, &process))
 		return 0;
 	if (list->n == list->room) {
 		size_t room = list->room ? 2 * list->room : 256;
@@ -172,13 +231,19 @@ static int by_pid(const void *a, const void *b)
 
 ssize_t process_list(const char *what, struct process **out)
 {
-	struct list list = {.what = what};
+	struct list list = {.name = what};
 	int err;
 
-	if (what && number_of(what))
-		err = add(what, &list);
-	else
-		err = process_each_name("/proc", add, &list);
+	if (what && number_of(what)) {
+		list.name = NULL;
+		err = add(number_of(what), &list);
+	} else {
+		err = process_each(add, &list);
+	}
+	if (what && !err && list.name && !list.n) {
+		list.by_file = true;
+		err = process_each(add, &list);
+	}
 	if (err) {
 		free(list.processes);
 		return err;

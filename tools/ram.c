@@ -220,18 +220,3 @@ bool ram_made_to_order(const struct frames_constraint *want)
 	}
 	return false;
 }
-
-uint64_t ram_available(void)
-{
-	FILE *in = fopen("/proc/meminfo", "re");
-	uint64_t kib = 0;
-	char line[128];
-
-	if (!in)
-		return 0;
-	while (fgets(line, sizeof(line), in))
-		if (sscanf(line, "MemAvailable: %" SCNu64, &kib) == 1)
-			break;
-	fclose(in);
-	return kib * 1024;
-}

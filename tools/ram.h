@@ -30,7 +30,4 @@ bool ram_any_superpage_does(const struct frames_constraint *want);
  */
 bool ram_made_to_order(const struct frames_constraint *want);
 
-/* MemAvailable, bytes; 0 when it can't be read. */
-uint64_t ram_available(void);
-
 #endif

@@ -7,6 +7,7 @@
 #include "host/maps.h"
 #include "host/root.h"
 #include "host/topology.h"
+#include "process.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -21,35 +22,6 @@
 #define LISTED_MAX 32	   /* processes of one name that are listed */
 #define PAGE_SIZE_LEAST UINT64_C(4096)
 #define PAGE_SIZE_MOST UINT64_C(262144) /* no architecture has a larger one */
-
-static ssize_t read_proc(pid_t pid, const char *file, char *buf, size_t len)
-{
-	char path[64];
-
-	if (pid)
-		snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, file);
-	else
-		snprintf(path, sizeof(path), "/proc/self/%s", file);
-	return contig_root_read(path, buf, len);
-}
-
-/* Field 22 of stat; the name before it may hold blanks and brackets. */
-static uint64_t read_started(pid_t pid)
-{
-	char text[2048], *at;
-	uint64_t ticks = 0;
-
-	if (read_proc(pid, "stat", text, sizeof(text)) < 0)
-		return 0;
-	at = strrchr(text, ')');
-	for (int field = 2; at && field < 22; field++) {
-		at = strchr(at + 1, ' ');
-	}
-	if (!at)
-		return 0;
-	at++;
-	return contig_root_number(&at, 10, &ticks) ? 0 : ticks;
-}
 
 static bool all_digits(const char *word)
 {
@@ -133,14 +105,8 @@ static int by_number(struct emitter *e, const char *word, struct target *p)
 	return 0;
 }
 
-static int compare_pids(const void *a, const void *b)
-{
-	const pid_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static int tell_several(struct emitter *e, const char *word, pid_t *pids, size_t n)
+static int tell_several(struct emitter *e, const char *word, const struct process *found,
+			size_t n)
 {
 	static const struct column columns[] = {{"pid", "PID", COLUMN_RIGHT},
 						{"name", "NAME", COLUMN_LEFT}};
@@ -148,19 +114,18 @@ static int tell_several(struct emitter *e, const char *word, pid_t *pids, size_t
 	size_t listed = n < LISTED_MAX ? n : LISTED_MAX;
 	char reason[64];
 
-	qsort(pids, listed, sizeof(*pids), compare_pids);
 	for (size_t i = 0; i < listed; i++) {
 		size_t at = strlen(way_out);
 
-		snprintf(way_out + at, sizeof(way_out) - at, " %d", (int)pids[i]);
+		snprintf(way_out + at, sizeof(way_out) - at, " %d", (int)found[i].pid);
 	}
 	if (n > listed)
 		strcat(way_out, " ...");
 	if (emitter_is_json(e)) {
 		emitter_table_begin(e, "processes", columns, 2, false);
 		for (size_t i = 0; i < listed; i++)
-			emitter_row(e, (const struct value[]){value_count((uint64_t)pids[i]),
-							      value_text(word)});
+			emitter_row(e, (const struct value[]){value_count((uint64_t)found[i].pid),
+							      value_text(found[i].name)});
 		emitter_table_end(e);
 	}
 	snprintf(reason, sizeof(reason), "%zu processes have this name", n);
@@ -170,45 +135,27 @@ static int tell_several(struct emitter *e, const char *word, pid_t *pids, size_t
 
 static int by_name(struct emitter *e, const char *word, struct target *p)
 {
-	int fd = contig_root_open("/proc", O_RDONLY | O_DIRECTORY);
-	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-	pid_t found[LISTED_MAX];
-	struct dirent *entry;
-	size_t n = 0;
+	struct process *found;
+	ssize_t n = process_list(word, &found);
+	int status = 0;
 
-	if (!dir) {
-		emitter_error(e, "/proc", fd < 0 ? -fd : errno, "can't be read", NULL);
-		if (fd >= 0)
-			close(fd);
+	if (n < 0) {
+		emitter_error(e, "/proc", (int)-n, "can't be read", NULL);
 		return STATUS_TROUBLE;
 	}
-	while ((entry = readdir(dir))) {
-		char name[TARGET_NAME_MAX];
-		pid_t pid;
-
-		if (!all_digits(entry->d_name) || strlen(entry->d_name) > 9)
-			continue;
-		pid = (pid_t)atoi(entry->d_name);
-		if (contig_root_is_real() && pid == getpid())
-			continue; /* pgrep leaves itself out, too */
-		if (read_proc(pid, "comm", name, sizeof(name)) < 0 || strcmp(name, word))
-			continue;
-		if (n < LISTED_MAX)
-			found[n] = pid;
-		n++;
-	}
-	closedir(dir);
-	if (n > 1)
-		return tell_several(e, word, found, n);
-	if (!n) {
+	if (n > 1) {
+		status = tell_several(e, word, found, (size_t)n);
+	} else if (!n) {
 		emitter_error(e, word, 0, "no process has this name",
 			      strlen(word) > NAME_LENGTH_MAX
 				      ? "The kernel knows the first 15 characters of a name only"
 				      : "Try 'ps -e' for those there are");
-		return STATUS_TROUBLE;
+		status = STATUS_TROUBLE;
+	} else {
+		p->pid = found[0].pid;
 	}
-	p->pid = found[0];
-	return 0;
+	free(found);
+	return status;
 }
 
 int target_find(struct emitter *e, const char *word, struct target *p)
@@ -223,7 +170,7 @@ int target_find(struct emitter *e, const char *word, struct target *p)
 		status = by_name(e, word, p);
 	if (status)
 		return status;
-	n = read_proc(p->pid, "comm", p->name, sizeof(p->name));
+	n = process_read(p->pid, "comm", p->name, sizeof(p->name));
 	if (n < 0) {
 		/* A tree may hold a process without its name. */
 		int fd = contig_root_open_proc(p->pid, "maps", O_RDONLY);
@@ -238,7 +185,8 @@ int target_find(struct emitter *e, const char *word, struct target *p)
 			close(fd);
 		strcpy(p->name, p->pid ? "?" : "self");
 	}
-	p->started = read_started(p->pid);
+	if (process_started(p->pid, &p->started))
+		p->started = 0;
 	p->page_size = find_page_size(p->pid);
 	p->huge_size = find_huge_size(p->page_size);
 	p->least_huge = find_least_huge(p->huge_size);
@@ -249,29 +197,17 @@ int target_find(struct emitter *e, const char *word, struct target *p)
 
 uint64_t target_resident(const struct target *p)
 {
-	static const char *const keys[] = {"VmRSS:", "VmSwap:", "HugetlbPages:"};
-	char text[8192];
-	uint64_t sum = 0;
-
-	if (read_proc(p->pid, "status", text, sizeof(text)) < 0)
-		return 0;
-	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-		char *at = strstr(text, keys[i]);
-		uint64_t kilobytes;
-
-		if (!at)
-			continue;
-		at += strlen(keys[i]);
-		at += strspn(at, " \t");
-		if (!contig_root_number(&at, 10, &kilobytes))
-			sum += kilobytes * 1024;
-	}
-	return sum;
+	return process_memory(p->pid, "VmRSS") + process_memory(p->pid, "VmSwap") +
+	       process_memory(p->pid, "HugetlbPages");
 }
 
 bool target_is_same(const struct target *p)
 {
-	return !contig_root_is_real() || read_started(p->pid) == p->started;
+	uint64_t started;
+
+	if (!contig_root_is_real())
+		return true;
+	return (process_started(p->pid, &started) ? 0 : started) == p->started;
 }
 
 char *target_text(const struct target *p, char *buf, size_t len)

@@ -133,30 +133,13 @@ static void zones(struct emitter *e)
 	emitter_table_end(e);
 }
 
-static uint64_t hugetlb_of(pid_t pid)
-{
-	struct root_lines lines;
-	uint64_t bytes = 0;
-	char *line;
-	int fd = contig_root_open_proc(pid, "status", O_RDONLY);
-
-	if (fd < 0)
-		return 0;
-	contig_root_lines_fd(&lines, fd);
-	while ((line = contig_root_lines_next(&lines)))
-		if (!strncmp(line, "HugetlbPages:", 13))
-			bytes = strtoull(line + 13, NULL, 10) * 1024;
-	contig_root_lines_close(&lines);
-	return bytes;
-}
-
 /* Whether there is something to show of this process. */
 static bool look(struct row *r)
 {
 	struct board_copy board;
 	char reason[128];
 
-	r->hugetlb = hugetlb_of(r->process.pid);
+	r->hugetlb = process_memory(r->process.pid, "HugetlbPages");
 	if (board_read(r->process.pid, &board, reason, sizeof(reason)) != BOARD_FOUND)
 		return r->hugetlb > 0;
 	r->library = true;

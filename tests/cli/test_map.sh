@@ -327,6 +327,18 @@ json_is "sorted(p['pid'] for p in d['processes']) == sorted([$first, $second])"
 stop
 wait $second
 
+# By the name of the program's file, of which the kernel keeps 15 characters,
+# when nobody is called so.
+cp "$layout" "$tmp/name-longer-than-fifteen" && layouts=$layout
+layout=$tmp/name-longer-than-fifteen
+start small=1
+run 0 map name-longer-than-fifteen -J
+json_is "d['process']['pid'] == $pid and d['process']['name'] == 'name-longer-tha'"
+run 0 map name-longer-tha -J
+json_is "d['process']['pid'] == $pid"
+stop
+layout=$layouts
+
 # One's own, whose frames are hidden: what can be known is known.
 if can_be_nobody; then
 	cp "$layout" "$without" "$tmp" && chmod 755 "$tmp/layout" "$tmp/without_scan"
