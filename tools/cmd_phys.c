@@ -33,7 +33,7 @@ enum {
 
 static const struct argp_option option_table[] = {
 	{"node", OPTION_NODE, "NODE", 0, "Only this NUMA node", 0},
-	{"owners", OPTION_OWNERS, NULL, 0, "List the processes that have superpages", 0},
+	{"owners", OPTION_OWNERS, NULL, 0, "List all processes that have superpages", 0},
 	{"svg", OPTION_SVG, "FILE", 0, "Draw the map to FILE", 1},
 	{"no-map", OPTION_NO_MAP, NULL, 0, "Draw none in the terminal", 1},
 	OPTIONS_OUTPUT,
@@ -198,28 +198,32 @@ static void use_rows(struct emitter *e, const struct phys_scan *s)
 	emitter_table_end(e);
 }
 
-static int draw_file(const char *path, const struct phys_scan *s, const char *title)
+static int draw_file(const char *path, const struct phys_scan *s, struct phys_owners *owners)
 {
-	struct draw *d = draw_svg_create(path);
+	int error = owners->walked ? phys_owners_find_places(owners, s->page, s->superpage) : 0;
+	struct draw *d;
 
+	if (error)
+		return error;
+	d = draw_svg_create(path);
 	if (!d)
 		return -errno;
-	phys_picture(d, s, title);
+	phys_picture(d, s, owners, "Physical memory");
 	return draw_finish(d);
 }
 
-static int draw_terminal(const struct phys_scan *s)
+static int draw_terminal(const struct phys_scan *s, const struct phys_owners *owners)
 {
 	struct draw *d = draw_term_create(stdout, screen_get()->columns);
 
 	if (!d)
 		return -ENOMEM;
-	phys_picture(d, s, NULL);
+	phys_picture(d, s, owners, NULL);
 	return draw_finish(d);
 }
 
 /* Without kpageflags: what the kernel counts itself. */
-static int without_flags(struct emitter *e, const struct host_topology *t, int node, int error)
+static void without_flags(struct emitter *e, const struct host_topology *t, int node, int error)
 {
 	uint64_t page = base_page_size(t);
 
@@ -252,7 +256,6 @@ static int without_flags(struct emitter *e, const struct host_topology *t, int n
 		emitter_row(e, row);
 	}
 	emitter_table_end(e);
-	return STATUS_YES;
 }
 
 static bool has_node(const struct host_topology *t, int node)
@@ -281,7 +284,16 @@ static void scan_emit(struct emitter *e, const struct phys_scan *s)
 	emitter_table_end(e);
 }
 
-static int look(struct emitter *e, const struct input *input, const struct host_topology *t)
+/* In a table cut to columns only when asked for. */
+static void owners_emit(struct emitter *e, const struct input *input,
+			const struct phys_owners *owners)
+{
+	if (input->owners || !input->output.columns)
+		phys_owners_emit(e, owners);
+}
+
+static int look(struct emitter *e, const struct input *input, const struct host_topology *t,
+		struct phys_owners *owners)
 {
 	int columns = input->svg ? SVG_COLUMNS : screen_get()->columns;
 	size_t cells = phys_picture_across(columns - 8) *
@@ -292,8 +304,11 @@ static int look(struct emitter *e, const struct input *input, const struct host_
 
 	if (error == -EACCES || error == -EPERM || error == -ENOENT) {
 		free(s);
-		if (!input->svg)
-			return without_flags(e, t, input->node, error);
+		if (!input->svg) {
+			without_flags(e, t, input->node, error);
+			owners_emit(e, input, owners);
+			return STATUS_YES;
+		}
 		emitter_error(e, object, -error, "there is nothing to draw the map from",
 			      "Try it with sudo");
 		return STATUS_TROUBLE;
@@ -308,14 +323,15 @@ static int look(struct emitter *e, const struct input *input, const struct host_
 		tell_estimates(e, s);
 		use_rows(e, s);
 	}
+	owners_emit(e, input, owners);
 	if (input->svg) {
 		object = input->svg;
-		error = draw_file(input->svg, s, "Physical memory");
+		error = draw_file(input->svg, s, owners);
 	} else if (!emitter_is_json(e) && !input->no_map && !input->output.columns) {
 		object = "map";
 		emitter_line(e, "%s", "");
 		fflush(stdout);
-		error = draw_terminal(s);
+		error = draw_terminal(s, owners);
 	}
 	phys_scan_free(s);
 	free(s);
@@ -329,6 +345,7 @@ static int look(struct emitter *e, const struct input *input, const struct host_
 int cmd_phys(int argc, char **argv)
 {
 	struct input input = {.node = -1};
+	struct phys_owners owners;
 	const struct host_topology *t;
 	struct emitter *e;
 	int status, error;
@@ -356,13 +373,12 @@ int cmd_phys(int argc, char **argv)
 			      "Try 'contig pool show', which lists them");
 		return emitter_finish(e, STATUS_TROUBLE);
 	}
-	status = look(e, &input, t);
-	if (status == STATUS_YES && input.owners) {
-		error = phys_owners_emit(e);
-		if (error) {
-			emitter_error(e, "/proc", -error, strerror(-error), NULL);
-			status = STATUS_TROUBLE;
-		}
+	error = phys_owners_read(&owners, input.owners);
+	status = look(e, &input, t, &owners);
+	if (error) {
+		emitter_error(e, "/proc", -error, strerror(-error), NULL);
+		status = STATUS_TROUBLE;
 	}
+	phys_owners_free(&owners);
 	return emitter_finish(e, status);
 }

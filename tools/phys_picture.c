@@ -32,10 +32,11 @@ static enum phys_use cell_use(const struct phys_cell *cell)
 	return most;
 }
 
-static void cell_hint(struct draw *d, const struct phys_scan *s, const struct phys_cell *cell)
+static void cell_hint(struct draw *d, const struct phys_scan *s,
+		      const struct phys_owners *owners, const struct phys_cell *cell)
 {
 	uint64_t start = cell->index * s->cell;
-	char text[512], size[24];
+	char text[512], whose[256], size[24];
 	int at = snprintf(text, sizeof(text),
 			  "0x%" PRIx64 " to 0x%" PRIx64 ", node %d", start, start + s->cell,
 			  cell->node);
@@ -46,6 +47,11 @@ static void cell_hint(struct draw *d, const struct phys_scan *s, const struct ph
 				       phys_use_key((enum phys_use)use),
 				       contig_size_print(cell->frames[use] * s->page, size,
 							 sizeof(size)));
+	if (at < (int)sizeof(text) && phys_owners_text(owners, start / s->page,
+						       (start + s->cell) / s->page, whose,
+						       sizeof(whose)))
+		at += snprintf(text + at, sizeof(text) - (size_t)at, "\nsuperpages of %s",
+			       whose);
 	if (at < (int)sizeof(text))
 		snprintf(text + at, sizeof(text) - (size_t)at,
 			 "\nof %" PRIu32 " superpages %" PRIu32 " free, %" PRIu32
@@ -137,7 +143,8 @@ static const char *zone_begins(const struct phys_scan *s, size_t first, unsigned
 	return name;
 }
 
-void phys_picture(struct draw *d, const struct phys_scan *s, const char *title)
+void phys_picture(struct draw *d, const struct phys_scan *s,
+		  const struct phys_owners *owners, const char *title)
 {
 	unsigned int across = phys_picture_across(d->width - ZONE_CELLS);
 	uint64_t row = UINT64_MAX;
@@ -190,7 +197,7 @@ void phys_picture(struct draw *d, const struct phys_scan *s, const char *title)
 			if (zone)
 				draw_text(d, LABEL_CELLS + across + 1, y, zone, DRAW_FAINT);
 		}
-		cell_hint(d, s, c);
+		cell_hint(d, s, owners, c);
 		draw_box(d, LABEL_CELLS + (double)(c->index % across), y, 1, 1,
 			 phys_use_fill(cell_use(c)));
 		cell_strip(d, c, LABEL_CELLS + (double)(c->index % across), y);

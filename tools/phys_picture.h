@@ -4,12 +4,15 @@
 #define TOOLS_PHYS_PICTURE_H
 
 #include "draw.h"
+#include "phys_owners.h"
 #include "phys_scan.h"
 
 /* Cells side by side in a picture of this width, a power of two. */
 unsigned int phys_picture_across(double columns);
 
-/* Rows of cells, each with its address; a legend; zones where they begin. */
-void phys_picture(struct draw *d, const struct phys_scan *scan, const char *title);
+/* Rows of cells, each with its address; a legend; zones where they begin;
+ * whose superpages there are for whoever points at a cell. */
+void phys_picture(struct draw *d, const struct phys_scan *scan,
+		  const struct phys_owners *owners, const char *title);
 
 #endif

@@ -225,6 +225,22 @@ json_is 'd["source"] == "buddyinfo" and d["zones"][1]["superpages_free"] == 2 + 
 run 2 phys --sysroot "$tmp/tree" --svg "$tmp/map.svg"
 run 2 phys --sysroot "$tmp/nowhere"
 
+# Whose the hugetlb pages are every process tells itself: the five that have
+# most are listed without being asked for, in JSON all.
+for i in 1 2 3 4 5 6 7; do
+	mkdir -p "$tmp/tree/proc/$i" && echo "p$i" >"$tmp/tree/proc/$i/comm" &&
+		printf 'Name:\tp%d\nVmRSS:\t    9 kB\nHugetlbPages:\t    %d kB\n' $i \
+			$((i % 7 * 2048)) >"$tmp/tree/proc/$i/status" || exit 99
+done
+run 0 phys --sysroot "$tmp/tree" --json
+json_is '[(o["pid"], o["name"], o["hugetlb"] >> 21) for o in d["owners"]] == [(i, f"p{i}", i) for i in (6, 5, 4, 3, 2, 1)]'
+run 0 phys --sysroot "$tmp/tree"
+output_has '^ *2 +p2 +4 MiB$'
+output_has '^and 1 more process'
+grep -q ' p1 ' "$tmp/out" && wrong "more than five owners"
+run 0 phys --sysroot "$tmp/tree" -o node,zone
+grep -q PID "$tmp/out" && wrong "owners in a table cut to columns"
+
 is_root || { [ $status -eq 0 ] || exit $status; skip "the frames of this machine need root"; }
 as_nobody 0 phys
 output_has 'needs root'
@@ -263,4 +279,74 @@ for name in os.listdir("/sys/kernel/mm/hugepages"):
 near(uses["hugetlb"], hugetlb // 4096, "hugetlb")
 assert isinstance(d["owners"], list) and d["owners_hidden"] is not None
 EOF
+
+# Memory that is held meanwhile, each kind of it: what is more now is ours.
+layout=${top_builddir:-.}/tests/cli/layout
+[ -x "$layout" ] || skip "$layout is not built"
+pool_file=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
+pool=
+cleanup()
+{
+	exec 8>&-
+	[ -n "$pool" ] && echo "$pool" >"$pool_file"
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+parts='small=20000 thp=4'
+if [ -w "$pool_file" ]; then
+	pool=$(cat "$pool_file")
+	echo $((pool + 4)) >"$pool_file"
+	[ "$(cat "$pool_file")" -eq $((pool + 4)) ] && parts="$parts hugetlb=4"
+fi
+mkfifo "$tmp/feed"
+# shellcheck disable=SC2086
+"$layout" $parts <"$tmp/feed" >"$tmp/parts" &
+pid=$!
+exec 8>"$tmp/feed"
+i=0
+until grep -q '^ready$' "$tmp/parts"; do
+	i=$((i + 1))
+	[ $i -gt 400 ] && {
+		wrong "the layout $parts does not come"
+		break
+	}
+	sleep 0.05
+done
+cat "$tmp/parts"
+has_part() # PART
+{
+	grep -q "^$1 0x" "$tmp/parts"
+}
+
+run 0 phys --json
+has_part hugetlb && json_is "[o['hugetlb'] for o in d['owners'] if o['pid'] == $pid] == [8 << 20]"
+run 0 phys --json --owners --svg "$tmp/map.svg"
+has_part hugetlb && json_is "[o['hugetlb_private'] for o in d['owners'] if o['pid'] == $pid] == [8 << 20]"
+has_part thp && json_is "[o['thp'] for o in d['owners'] if o['pid'] == $pid] == [8 << 20]"
+# The map says whose superpages a cell holds, by pagemap: where they are in
+# fact, the oracle reads itself.  Frames of THP can move meanwhile.
+python3 - "$tmp/map.svg" "$tmp/parts" $pid <<'EOF' || wrong "whose superpages, see above"
+import os, re, struct, sys
+svg, parts, pid = open(sys.argv[1]).read(), open(sys.argv[2]).read(), int(sys.argv[3])
+cells = [(int(a, 16), int(b, 16), text) for a, b, text in
+         re.findall(r"<title>(0x[0-9a-f]+) to (0x[0-9a-f]+),(.*?)</title>", svg, re.S)]
+assert cells
+release = tuple(int(n) for n in re.findall(r"\d+", os.uname().release)[:2])
+named = {(a, b): int(n) for a, b, text in cells
+         for n in re.findall(rf"layout \({pid}\) (\d+)", text)}
+if release < (6, 7):
+    sys.exit(0)
+found = re.findall(r"^(?:hugetlb|thp) (0x[0-9a-f]+) (\d+)", parts, re.M)
+assert sum(named.values()) == sum(int(n) >> 21 for _, n in found), (named, found)
+fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY)
+page = os.sysconf("SC_PAGESIZE")
+for start, n in re.findall(r"^hugetlb (0x[0-9a-f]+) (\d+)", parts, re.M):
+    for at in range(int(start, 16), int(start, 16) + int(n), 2 << 20):
+        entry, = struct.unpack("Q", os.pread(fd, 8, at // page * 8))
+        pa = (entry & (1 << 55) - 1) * page
+        assert pa and [1 for a, b in named if a <= pa < b], (hex(pa), named)
+EOF
+exec 8>&-
+wait $pid
+[ -n "$pool" ] && echo "$pool" >"$pool_file"
 exit $status
