@@ -8,7 +8,7 @@
 }
 
 # What a case writes comes before its verdict.
-/^(ok|skip|passed|skipped) / || /^(passed|skipped):/ {
+/^(ok|skip|lack|passed|skipped) / || /^(passed|skipped):/ {
 	begin = NR
 }
 /^FAIL  / {
@@ -23,7 +23,7 @@
 }
 behind > 0 {
 	behind--
-	if ($0 !~ /^(ok|skip|passed|skipped) /)
+	if ($0 !~ /^(ok|skip|lack|passed|skipped) /)
 		wanted[NR] = 1
 }
 

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <string.h>
@@ -18,6 +19,7 @@
 #include <time.h>
 
 #define EXIT_SKIP 77
+#define EXIT_LEFT_OUT 76
 #define NOBODY 65534
 #define CASE_MS 60000
 #define CASE_SLOW_MS 240000
@@ -92,6 +94,16 @@ void skip(const char *format, ...)
 	print_line("    skipped: ", format, ap);
 	va_end(ap);
 	_exit(EXIT_SKIP);
+}
+
+void leave_out(const char *format, ...)
+{
+	va_list ap;
+
+	va_start(ap, format);
+	print_line("    left out: ", format, ap);
+	va_end(ap);
+	_exit(EXIT_LEFT_OUT);
 }
 
 void note(const char *format, ...)
@@ -320,9 +332,40 @@ static void set_environment(const char *text)
 	}
 }
 
+static cpu_set_t everywhere;
+
+static void stay_on_node(void)
+{
+	unsigned int node = 0;
+	cpu_set_t here;
+
+	if (access("/sys/devices/system/node/node1", F_OK) ||
+	    sched_getaffinity(0, sizeof(everywhere), &everywhere) ||
+	    syscall(SYS_getcpu, NULL, &node, NULL))
+		return;
+	CPU_ZERO(&here);
+	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
+		char path[96];
+
+		snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/cpu%d", node,
+			 cpu);
+		if (CPU_ISSET(cpu, &everywhere) && !access(path, F_OK))
+			CPU_SET(cpu, &here);
+	}
+	if (CPU_COUNT(&here))
+		sched_setaffinity(0, sizeof(here), &here);
+}
+
+void run_anywhere(void)
+{
+	if (CPU_COUNT(&everywhere))
+		sched_setaffinity(0, sizeof(everywhere), &everywhere);
+}
+
 static void run_in_child(const struct test_case *one, int err_fd)
 {
 	setpgid(0, 0);
+	stay_on_node();
 	if (err_fd >= 0) {
 		dup2(err_fd, STDERR_FILENO);
 		close(err_fd);
@@ -430,7 +473,7 @@ static void show_errors(int fd)
 	}
 }
 
-/* 0 passed, 1 failed, EXIT_SKIP. */
+/* 0 passed, 1 failed, EXIT_SKIP, EXIT_LEFT_OUT. */
 static int run_one(const struct test_case *one)
 {
 	struct pool_state before[POOLS];
@@ -488,13 +531,17 @@ static int run_one(const struct test_case *one)
 	if (out.signal)
 		printf("      %s: killed by signal %d (%s)\n", one->name, out.signal,
 		       strsignal(out.signal));
-	if (out.status && out.status != EXIT_SKIP && err_fd >= 0)
+	if (out.status && out.status != EXIT_SKIP && out.status != EXIT_LEFT_OUT && err_fd >= 0)
 		show_errors(err_fd);
 	if (err_fd >= 0)
 		close(err_fd);
 	if (out.status == EXIT_SKIP && clean) {
 		printf("skip  %s\n", one->name);
 		return EXIT_SKIP;
+	}
+	if (out.status == EXIT_LEFT_OUT && clean) {
+		printf("lack  %s\n", one->name);
+		return EXIT_LEFT_OUT;
 	}
 	printf("%s  %s (%.0f ms)\n", !out.status && clean ? "ok  " : "FAIL", one->name,
 	       probe_ms() - start);
@@ -524,7 +571,7 @@ static int help_out(const char *name)
 
 int run_cases(const struct test_case *cases, size_t n, int argc, char **argv)
 {
-	unsigned int passed = 0, failed = 0, skipped = 0;
+	unsigned int passed = 0, failed = 0, skipped = 0, left_out = 0;
 
 	all_cases = cases;
 	n_all_cases = n;
@@ -543,14 +590,20 @@ int run_cases(const struct test_case *cases, size_t n, int argc, char **argv)
 		case EXIT_SKIP:
 			skipped++;
 			break;
+		case EXIT_LEFT_OUT:
+			left_out++;
+			break;
 		default:
 			failed++;
 		}
 	}
 	if (!hugepool_restore())
 		failed++;
-	printf("%u passed, %u failed, %u skipped\n", passed, failed, skipped);
-	if (failed || !(passed + skipped) ||
+	printf("%u passed, %u failed, %u skipped", passed, failed, skipped);
+	if (left_out)
+		printf(", %u left out for want of memory", left_out);
+	printf("\n");
+	if (failed || !(passed + skipped + left_out) ||
 	    (skipped && getenv("CONTIG_TEST_NOSKIP") &&
 	     strcmp(getenv("CONTIG_TEST_NOSKIP"), "0")))
 		return 1;

@@ -5,8 +5,13 @@
  * any state.  After each case: no process is left behind, and the superpage
  * pools are as before it.
  *
+ * On a machine of several nodes a case stays on the one that it begins on, and
+ * so do its threads: the library prefers memory of the node that it runs on, and
+ * what is free on another would sometimes be used again and sometimes not.
+ *
  * Usage: test_NAME [CASE...]; CONTIG_TEST_SEED=N, CONTIG_TEST_SCALE=PERCENT.
- * Exit: 0 passed, 1 failed, 77 when a case was skipped (each says why).
+ * Exit: 0 passed, 1 failed, 77 when a case was skipped (each says why).  A case
+ * that is left out for want of memory is none of them.
  */
 #ifndef TESTS_HARNESS_H
 #define TESTS_HARNESS_H
@@ -51,6 +56,9 @@ __attribute__((noreturn, format(printf, 4, 5))) void
 require_failed(const char *file, int line, const char *condition, const char *format,
 	       ...);
 __attribute__((noreturn, format(printf, 1, 2))) void skip(const char *format, ...);
+/* The kernel has no such memory to give: on a fragmented machine that is so, and no
+ * fault, other than what is skipped because something is missing. */
+__attribute__((noreturn, format(printf, 1, 2))) void leave_out(const char *format, ...);
 __attribute__((format(printf, 1, 2))) void note(const char *format, ...);
 #define fail(...) fail_at(__FILE__, __LINE__, __VA_ARGS__)
 #define require(condition, ...)                                                      \
@@ -83,5 +91,7 @@ uint64_t test_seed(void);
  * CONTIG_TEST_SCALE (percent) names; at least the least. */
 unsigned long test_scaled(unsigned long n, unsigned long least);
 bool under_sanitizer(void);
+/* On every node, for a case to which it makes no difference. */
+void run_anywhere(void);
 
 #endif

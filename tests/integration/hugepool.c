@@ -189,6 +189,7 @@ bool hugepool_set_usable(int pool, long pages)
 {
 	struct pool_state now;
 	double end = probe_ms() + PATIENCE_MS;
+	unsigned int tries = 0;
 
 	if (hugepool_usable(pool) == pages)
 		return true;
@@ -204,6 +205,9 @@ bool hugepool_set_usable(int pool, long pages)
 		    now.nr - now.surplus + pages - (now.free - now.reserved));
 		if (hugepool_usable(pool) == pages)
 			return true;
+		/* Free memory may be in pieces. */
+		if (hugepool_usable(pool) < pages && !tries++)
+			probe_write("/proc/sys/vm/compact_memory", 1);
 		probe_sleep_ms(20);
 	} while (probe_ms() < end);
 	return false;

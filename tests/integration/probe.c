@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define ENTRIES 512
-#define ATTACK_MS 150
 
 /* A descriptor shows the process that opened it: one a process, and one a
  * thread so that there is nothing to lock. */
@@ -235,11 +234,11 @@ static void on_alarm(int signal_number)
 	(void)signal_number;
 }
 
-enum attack probe_attack(uint64_t address)
+enum attack probe_attack(uint64_t address, long ms)
 {
 	struct sigaction action = {.sa_handler = on_alarm}, before;
 	/* Again and again: one alarm could come before the write. */
-	struct itimerval soon = {{0, 50000}, {0, ATTACK_MS * 1000}},
+	struct itimerval soon = {{0, 50000}, {ms / 1000, ms % 1000 * 1000}},
 			 never = {{0, 0}, {0, 0}};
 	long block = (long)(address / (uint64_t)block_bytes());
 	int err;

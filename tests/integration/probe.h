@@ -60,11 +60,13 @@ uint64_t probe_random(uint64_t *state);
 /*
  * The one thing that moves superpages of any kind on a machine with one node:
  * taking their block of memory offline.  HELD: the kernel tried and couldn't
- * (it retries a pinned page until a signal); MOVED: the block went offline,
+ * (it retries a pinned page until a signal, after ms here); MOVED: the block went offline,
  * and came back; UNTOLD: something unmovable lies there, or not allowed.
  */
 enum attack { ATTACK_HELD, ATTACK_MOVED, ATTACK_UNTOLD };
-enum attack probe_attack(uint64_t address);
+#define ATTACK_MS 300 /* long enough to see whether it would */
+#define ATTACK_PATIENT_MS 20000 /* for what is to come off */
+enum attack probe_attack(uint64_t address, long ms);
 bool probe_can_attack(void);
 
 #endif

@@ -437,7 +437,7 @@ static void from_gigapage(void)
 	long giga = hugepool_usable(POOL_1G);
 
 	if (!hugepool_set_usable(POOL_1G, giga + 1))
-		skip("no 1 GiB page to be had");
+		leave_out("no 1 GiB page to be had");
 	for (int pool = 0; pool < POOLS; pool++)
 		hugepool_read(pool, &before[pool]);
 	/* A small request must not take and zero a 1 GiB page. */
@@ -477,7 +477,7 @@ static void grown_gigapage(void)
 		hugepool_read(pool, &before[pool]);
 	/* A fragmented machine has none to give. */
 	if (!hugepool_set_usable(POOL_1G, 1) || !hugepool_set_usable(POOL_1G, 0))
-		skip("the kernel has no 1 GiB page to give");
+		leave_out("the kernel has no 1 GiB page to give");
 	va = contigmalloc(GIB, M_DEVBUF, M_WAITOK, 0, ~(vm_paddr_t)0, 0, 0);
 	require(va, "1 GiB: %s", contig_strreason());
 	require(!probe_run(va, GIB, &pa), "not contiguous");

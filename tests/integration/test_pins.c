@@ -72,7 +72,7 @@ static void says_pinned(const char *after)
 }
 
 /* Attack a few of the blocks of memory that our superpages lie in. */
-static void attack(unsigned int *held, unsigned int *moved, unsigned int *untold)
+static void attack(long ms, unsigned int *held, unsigned int *moved, unsigned int *untold)
 {
 	uint64_t tried[BLOCKS_TRIED];
 	unsigned int n = 0;
@@ -87,7 +87,7 @@ static void attack(unsigned int *held, unsigned int *moved, unsigned int *untold
 		if (again)
 			continue;
 		tried[n++] = block;
-		switch (probe_attack(wired[i].pa)) {
+		switch (probe_attack(wired[i].pa, ms)) {
 		case ATTACK_HELD:
 			(*held)++;
 			break;
@@ -106,7 +106,7 @@ static void survive(const char *after)
 
 	if (!probe_can_attack())
 		return;
-	attack(&held, &moved, &untold);
+	attack(ATTACK_MS, &held, &moved, &untold);
 	note("%s: %u attacks held off, %u in vain for other reasons", after, held,
 	     untold);
 	require(!moved, "%s: the attack moved a superpage that says it is pinned", after);
@@ -127,7 +127,7 @@ static void control(void)
 	require(contig_range_check(wired[0].va, SUPERPAGE, &info) == 1, "%s",
 		contig_strreason());
 	require(info.wiring < CONTIG_WIRING_PINNED, "not pinned, but says so");
-	attack(&held, &moved, &untold);
+	attack(ATTACK_PATIENT_MS, &held, &moved, &untold);
 	for (size_t i = 0; i < n_wired; i++)
 		elsewhere += probe_address(wired[i].va) != wired[i].pa;
 	note("%u blocks of memory emptied, %u couldn't be; %lu of %zu superpages moved",
@@ -135,7 +135,13 @@ static void control(void)
 	/* And the library sees that. */
 	require(contig_verify() == (int)(elsewhere * (SUPERPAGE / PAGE)),
 		"verify says %d", contig_verify());
-	if (!elsewhere)
+	if (elsewhere)
+		return;
+	/* Each block has something of the kernel's: on a long used machine that may
+	 * be so, and is no fault of anybody's; in the lab, with two nodes, not. */
+	if (!held && access("/sys/devices/system/node/node1", F_OK))
+		note("nothing could be moved: the other cases prove less here");
+	else
 		skip("nothing could be moved: the other cases prove less here");
 }
 

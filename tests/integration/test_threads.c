@@ -206,6 +206,7 @@ static void run_threads(void *(*body)(void *), long ms, unsigned long enough)
 	pthread_t threads[THREADS];
 	uint64_t seeds[THREADS];
 
+	run_anywhere();
 	look_at_machine();
 	sees = sees && contig_level() == CONTIG_LEVEL_PHYSICAL;
 	for (unsigned int i = 0; i < THREADS; i++) {

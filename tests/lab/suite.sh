@@ -25,7 +25,8 @@ skips_of() # NAME LOG
 {
 	awk -v name="$1" '
 	/^ *skipped: .*: / && !/^    / { sub(/^skipped: /, ""); print name " " $0; next }
-	/^    skipped: / { reason = $0; sub(/^    skipped: /, "", reason); next }
+	/^    (skipped|left out): / { reason = $0; sub(/^    [a-z ]*: /, "", reason); next }
+	/^lack  / { sub(/^lack  /, ""); print name " " $0 ": " reason }
 	/^skip  [^:]*: / { sub(/^skip  /, ""); print name " " $0; next }
 	/^skip  / { sub(/^skip  /, ""); print name " " $0 ": " reason; next }
 	/^[a-z_0-9]*: skipped: / { sub(/: skipped/, ""); print name " " $0 }' "$2"
