@@ -7,6 +7,7 @@
 
 #include "preload/engine.h"
 #include "preload/inside.h"
+#include "preload/meta.h"
 #include "preload/raw.h"
 
 #include <pthread.h>

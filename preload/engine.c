@@ -3,14 +3,15 @@
 
 #include "base/page.h"
 #include "base/reason.h"
+#include "host/threads.h"
 #include "preload/aside.h"
 #include "preload/core_calls.h"
 #include "preload/engine_hooks.h"
 #include "preload/extents.h"
 #include "preload/fork.h"
-#include "preload/fork.h"
 #include "preload/inside.h"
 #include "preload/jemalloc.h"
+#include "preload/meta.h"
 #include "preload/options.h"
 #include "preload/report.h"
 
@@ -37,9 +38,6 @@ const char *shim_je_malloc_conf =
 /* A 2 MiB block is a superpage, not one and a page.  The archive's own
  * definition is weakened: it reads no such option. */
 bool shim_je_opt_cache_oblivious = false;
-
-#define ARENA_META 0
-#define META_FLAGS (JE_ARENA(ARENA_META) | JE_TCACHE_NONE)
 
 static pthread_mutex_t make_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool started;
@@ -118,33 +116,25 @@ static void *no_memory(void)
 	return NULL;
 }
 
-void *shim_meta_alloc(size_t size, size_t align, bool zero)
-{
-	void *p = shim_je_mallocx(size ? size : 1, META_FLAGS | flags_of(align, zero));
-
-	return p ? p : no_memory();
-}
-
-void *shim_meta_realloc(void *p, size_t size)
-{
-	void *q = shim_je_rallocx(p, size ? size : 1, META_FLAGS);
-
-	return q ? q : no_memory();
-}
-
-void shim_meta_free(void *p)
-{
-	int saved = errno;
-
-	if (p)
-		shim_je_dallocx(p, JE_TCACHE_NONE);
-	errno = saved;
-}
-
 static void thread_exit(void *arg)
 {
 	(void)arg;
 	shim_engine_count_flush();
+}
+
+/* Once or twice in a process; a handler that forks comes later. */
+static void make_begin(sigset_t *signals)
+{
+	contig_signals_block(signals);
+	shim_enter();
+	pthread_mutex_lock(&make_lock);
+}
+
+static void make_end(const sigset_t *signals)
+{
+	pthread_mutex_unlock(&make_lock);
+	shim_leave();
+	contig_signals_restore(signals);
 }
 
 static unsigned int arena_make(void)
@@ -172,18 +162,17 @@ static unsigned int arena_make(void)
 static unsigned int spare_arena_get(void)
 {
 	unsigned int index = __atomic_load_n(&shim_engine_spare_arena, __ATOMIC_ACQUIRE);
+	sigset_t signals;
 
 	if (index)
 		return index;
-	pthread_mutex_lock(&make_lock);
+	make_begin(&signals);
 	index = shim_engine_spare_arena;
 	if (!index) {
-		shim_enter();
 		index = arena_make();
-		shim_leave();
 		__atomic_store_n(&shim_engine_spare_arena, index, __ATOMIC_RELEASE);
 	}
-	pthread_mutex_unlock(&make_lock);
+	make_end(&signals);
 	return index;
 }
 
@@ -192,22 +181,21 @@ static unsigned int arena_get(void)
 {
 	unsigned int index = __atomic_load_n(&shim_engine_pool_arena, __ATOMIC_ACQUIRE);
 	size_t n = 2;
+	sigset_t signals;
 
 	if (index)
 		return index;
-	pthread_mutex_lock(&make_lock);
+	make_begin(&signals);
 	index = shim_engine_pool_arena;
 	if (!index) {
-		shim_enter();
 		index = arena_make();
 		if (!key_made) {
 			shim_je_mallctlnametomib("thread.arena", bind_mib, &n);
 			key_made = !pthread_key_create(&thread_key, thread_exit);
 		}
-		shim_leave();
 		__atomic_store_n(&shim_engine_pool_arena, index, __ATOMIC_RELEASE);
 	}
-	pthread_mutex_unlock(&make_lock);
+	make_end(&signals);
 	return index;
 }
 
@@ -215,9 +203,11 @@ static unsigned int arena_get(void)
 static bool bind_thread(void)
 {
 	unsigned int index = arena_get();
+	sigset_t signals;
 
 	if (!index)
 		return false;
+	contig_signals_block(&signals);
 	shim_enter();
 	if (stale_cache)
 		shim_je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
@@ -228,6 +218,7 @@ static bool bind_thread(void)
 			pthread_setspecific(thread_key, &shim_thread);
 	}
 	shim_leave();
+	contig_signals_restore(&signals);
 	return !shim_thread.unbound;
 }
 
@@ -336,7 +327,7 @@ void *shim_engine_alloc(size_t size, size_t align, bool zero)
 	void *p;
 
 	if (shim_thread.slow) {
-		if (!shim_engine_active()) {
+		if (!shim_engine_active() || (shim_engine_left && !shim_inside())) {
 			if (zero)
 				return shim_aside_calloc(1, size);
 			return align ? shim_aside_memalign(align, size) : shim_aside_malloc(size);
@@ -380,7 +371,7 @@ void *shim_engine_realloc(void *p, size_t size)
 	size_t old;
 	void *q;
 
-	if (shim_inside())
+	if (shim_inside() || shim_engine_left)
 		return shim_meta_realloc(p, size);
 	if (shim_thread.unbound && (size >= shim_options.threshold || !in_starter(size)))
 		bind_thread();
@@ -405,6 +396,14 @@ void *shim_engine_realloc(void *p, size_t size)
 	return q;
 }
 
+void shim_engine_free(void *p)
+{
+	if (shim_inside() || shim_engine_left)
+		shim_meta_free(p);
+	else
+		shim_je_free(p);
+}
+
 bool shim_engine_trim(void)
 {
 	if (!__atomic_load_n(&shim_engine_pool_arena, __ATOMIC_ACQUIRE) || shim_inside())
@@ -424,16 +423,18 @@ struct fork_handlers {
 	void (*prepare)(void), (*parent)(void), (*child)(void);
 };
 static struct fork_handlers of_core, of_jemalloc;
-static bool at_rest;
+static bool at_rest, in_hand;
 
 void shim_engine_fork_prepare(void)
 {
 	shim_extents_fork_prepare();
 	if (of_core.prepare)
 		of_core.prepare();
-	/* With one thread there is nothing to wait for, but its own locks: when
-	 * it forks in a signal handler that interrupted malloc. */
-	at_rest = !__libc_single_threaded;
+	/* With one thread there is nothing to wait for.  Nor may one that forks
+	 * in a signal handler wait, when it interrupted the engine: some of the
+	 * locks are its own, and others want them. */
+	at_rest = !__libc_single_threaded && !shim_engine_held;
+	in_hand = shim_engine_held && !contig_threads_alone(false);
 	if (!at_rest)
 		return;
 	pthread_mutex_lock(&make_lock);
@@ -456,12 +457,16 @@ void shim_engine_fork_child(void)
 {
 	if (of_jemalloc.child)
 		of_jemalloc.child();
+	if (at_rest)
+		shim_engine_held = 0; /* else this thread is still there */
+	if (in_hand)
+		shim_engine_left = true;
 	pthread_mutex_init(&make_lock, NULL);
 	if (of_core.child)
 		of_core.child();
 	shim_extents_fork_child();
 	memset(&large, 0, sizeof(large));
-	if (!shim_engine_pool_arena)
+	if (!shim_engine_pool_arena && !in_hand)
 		return;
 	/* That arena has only inherited memory left.  It serves as the starter
 	 * of this process, which may be about to exec. */
@@ -476,9 +481,13 @@ void shim_engine_fork_child(void)
 static void atfork_register(void)
 {
 	static bool done;
+	sigset_t signals;
 
-	if (!__atomic_exchange_n(&done, true, __ATOMIC_ACQ_REL))
-		pthread_atfork(shim_fork_prepare, shim_fork_parent, shim_fork_child);
+	if (__atomic_exchange_n(&done, true, __ATOMIC_ACQ_REL))
+		return;
+	contig_signals_block(&signals);
+	pthread_atfork(shim_fork_prepare, shim_fork_parent, shim_fork_child);
+	contig_signals_restore(&signals);
 }
 
 int shim_core_atfork(void (*prepare)(void), void (*parent)(void), void (*child)(void))

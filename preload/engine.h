@@ -45,11 +45,7 @@ void shim_engine_own(const void *p, size_t bytes);
 void *shim_engine_alloc(size_t size, size_t align, bool zero);
 /* p is ours and not NULL, size not 0. */
 void *shim_engine_realloc(void *p, size_t size);
-
-/* The metadata arena: any state, any locks of the core. */
-void *shim_meta_alloc(size_t size, size_t align, bool zero);
-void *shim_meta_realloc(void *p, size_t size);
-void shim_meta_free(void *p);
+void shim_engine_free(void *p);
 
 /* Base pages from the kernel, away from where it puts other mappings, and
  * counted as owned.  MAP_FAILED. */
@@ -67,7 +63,9 @@ void shim_engine_start(void);
  * fork(2).  The engine registers fork.h's handlers at the first request of all,
  * so that they run last before a fork and first after it: they call these.
  * The child goes on with what it inherited until it asks for as much as a
- * starter, or for a run; then it gets a pool arena of its own.
+ * starter, or for a run; then it gets a pool arena of its own.  One whose parent
+ * forked in a signal handler that interrupted the engine, while other threads
+ * were at work in it, goes on with libc's malloc (meta.h).
  */
 void shim_engine_fork_prepare(void);
 void shim_engine_fork_parent(void);

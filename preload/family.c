@@ -65,14 +65,14 @@ static void free_slow(void *p)
 	if (!p)
 		return;
 	if (shim_engine_owns(p))
-		shim_meta_free(p);
+		shim_engine_free(p);
 	else
 		shim_aside_free(p);
 }
 
 EXPORT void free(void *p)
 {
-	if (likely(shim_engine_owns(p) && !shim_inside()))
+	if (likely(shim_engine_owns(p) && !shim_thread.slow))
 		shim_je_free(p);
 	else
 		free_slow(p);

@@ -2,6 +2,7 @@
 #include "preload/fork.h"
 
 #include "base/reason.h"
+#include "host/threads.h"
 #include "phys/fork_plan.h"
 #include "preload/engine.h"
 #include "preload/extents.h"
@@ -104,10 +105,17 @@ static enum contig_fork_way ask(bool *unpinned)
 /* The kernel had fewer superpages than it said a moment ago. */
 static pid_t fork_again(void)
 {
+	enum contig_fork_way way;
+	sigset_t signals;
 	pid_t pid = -1;
 
 	contig_fork_prefer_swap(true);
-	if (contig_fork_ask(shim_mappings_pinned(), true) == CONTIG_FORK_SWAPPED)
+	contig_signals_block(&signals);
+	shim_enter();
+	way = contig_fork_ask(shim_mappings_pinned(), true);
+	shim_leave();
+	contig_signals_restore(&signals);
+	if (way == CONTIG_FORK_SWAPPED)
 		pid = __fork();
 	else
 		errno = ENOMEM;
@@ -118,6 +126,7 @@ static pid_t fork_again(void)
 pid_t fork(void)
 {
 	enum contig_fork_way way;
+	sigset_t signals;
 	bool unpinned;
 	pid_t pid;
 
@@ -125,9 +134,12 @@ pid_t fork(void)
 		return __fork();
 	if (shim_inside())
 		return _Fork ? _Fork() : __fork();
+	/* So that a handler that forks finds the locks free. */
+	contig_signals_block(&signals);
 	shim_enter();
 	way = ask(&unpinned);
 	shim_leave();
+	contig_signals_restore(&signals);
 	if (way == CONTIG_FORK_REFUSED)
 		return refused(contig_reason_get());
 	pid = __fork();

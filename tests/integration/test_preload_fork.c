@@ -115,11 +115,10 @@ static void play(const char *scene, unsigned int mib)
 	require(counted(SHIM_WIRED), "%s: nothing was wired", scene);
 }
 
-/* "signals", fork(2) in a handler that interrupts the allocator, isn't among
- * them: it hung in some runs (libcontig-preload(7), BUGS). */
 static const char *const scenes[] = {
     "plain",      "generations", "storm",   "closes_all", "daemonised",
     "on_terminal", "copyless",   "executes", "handlers",
+    "signals",
 };
 
 static void play_all(void)
@@ -139,6 +138,7 @@ static void ample(void)
 		(size_t)counted(SHIM_INHERITED));
 	require(report->next == 4, "%u slots", report->next);
 	play("threads", MIB_USED);
+	play("signals_beside", MIB_USED);
 	play("bare", MIB_USED);
 }
 

@@ -475,35 +475,43 @@ static void executes(void)
 	unmoved();
 }
 
-#define FORKS_IN_HANDLER 60
+#define FORKS_IN_HANDLER 40
 static volatile int children, failures;
+/* Every so many's child returns from the handler; 0: none does. */
+static int goes_on;
+static volatile int went_on;
 
 static void fork_in_handler(int signal)
 {
 	/* The next one long enough after, whatever fork takes. */
 	static const struct itimerval once = {{0, 0}, {0, 2000}};
 	pid_t pid = fork();
+	int status;
 
 	(void)signal;
-	if (children < FORKS_IN_HANDLER)
-		setitimer(ITIMER_REAL, &once, NULL);
+	if (!pid && goes_on && children % goes_on == 0) {
+		went_on = 1;
+		return;
+	}
 	if (!pid)
 		_exit(0);
-	if (pid > 0)
-		waitpid(pid, NULL, 0);
+	if (children < FORKS_IN_HANDLER)
+		setitimer(ITIMER_REAL, &once, NULL);
+	if (pid > 0 && waitpid(pid, &status, 0) == pid)
+		failures += status != 0;
 	else
 		failures++;
 	children++;
 }
 
-static void signals(void)
+static void forks_in_handlers(void)
 {
 	struct sigaction action = {.sa_handler = fork_in_handler, .sa_flags = SA_RESTART};
 	struct itimerval once = {{0, 0}, {0, 2000}}, never = {{0, 0}, {0, 0}};
 
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &once, NULL);
-	for (unsigned int i = 0; children < FORKS_IN_HANDLER; i++) {
+	for (unsigned int i = 0; children < FORKS_IN_HANDLER && !went_on; i++) {
 		char *p = malloc(200000 + i % 50 * 40000);
 
 		check(p, "malloc");
@@ -511,9 +519,39 @@ static void signals(void)
 		use_memory(i);
 		free(p);
 	}
+	if (went_on) {
+		use_inherited(1);
+		_exit(0);
+	}
 	setitimer(ITIMER_REAL, &never, NULL);
 	check(!failures, "%d forks failed", failures);
 	unmoved();
+}
+
+/* Children go on where their parent was interrupted, in the allocator mostly. */
+static void signals(void)
+{
+	goes_on = 8;
+	forks_in_handlers();
+}
+
+/* While other threads are in the allocator, too: such children may do no more
+ * than exit. */
+static void signals_beside(void)
+{
+	pthread_t thread[2];
+	sigset_t alarm;
+
+	sigemptyset(&alarm);
+	sigaddset(&alarm, SIGALRM);
+	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
+	for (uintptr_t i = 0; i < 2; i++)
+		check(!pthread_create(&thread[i], NULL, busy, (void *)(i + 1)), "thread");
+	pthread_sigmask(SIG_UNBLOCK, &alarm, NULL);
+	forks_in_handlers();
+	stop = 1;
+	for (int i = 0; i < 2; i++)
+		pthread_join(thread[i], NULL);
 }
 
 static char *at_fork;
@@ -639,6 +677,7 @@ static const struct {
 	{"copyless", copyless},
 	{"executes", executes},
 	{"signals", signals},
+	{"signals_beside", signals_beside},
 	{"handlers", handlers},
 	{"bare", bare},
 	{"mapped", mapped},
