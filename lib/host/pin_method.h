@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 
@@ -16,6 +17,7 @@ struct pin_uring {
 	void *ring;
 	size_t len;
 	int kept; /* slot of its descriptor, see contig_pin_keep_descriptors(); -1 */
+	uint32_t self; /* whose it is (host/self.h); 0: the children's too */
 };
 
 /* 0/-errno with nothing kept. */

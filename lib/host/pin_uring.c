@@ -3,6 +3,8 @@
  * use: only its memory's registration matters. */
 #include "host/pin_method.h"
 
+#include "host/self.h"
+
 #include <errno.h>
 #include <linux/io_uring.h>
 #include <stdatomic.h>
@@ -12,10 +14,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-/* A descriptor, and how to know that it still is that one: each ring has an
- * inode of its own. */
+/*
+ * A descriptor, and how to know that it still is that one: each ring has an
+ * inode of its own.  A child may have it too, and the slot with it, but the
+ * ring is its parent's: what it unregistered there would be unpinned in the
+ * parent.
+ */
 struct kept {
 	_Atomic int fd; /* + 1; 0 free, -1 being written */
+	uint32_t self;
 	dev_t dev;
 	ino_t ino;
 };
@@ -42,6 +49,7 @@ static int keep(int fd)
 			continue;
 		kept[i].dev = st.st_dev;
 		kept[i].ino = st.st_ino;
+		kept[i].self = contig_self();
 		high = contig_pin_move_up(fd);
 		/* A small RLIMIT_NOFILE is the program's. */
 		atomic_store(&kept[i].fd, high == fd ? 0 : high + 1);
@@ -69,7 +77,7 @@ static void unkeep(struct pin_uring *uring, bool unpin)
 	if (uring->kept < 0)
 		return;
 	fd = kept_fd(uring->kept);
-	if (fd >= 0 && unpin)
+	if (fd >= 0 && unpin && uring->self == contig_self())
 		syscall(SYS_io_uring_register, fd, IORING_UNREGISTER_BUFFERS, NULL, 0);
 	if (fd >= 0)
 		close(fd);
@@ -82,7 +90,7 @@ unsigned int contig_pin_release_now(void)
 	unsigned int n = 0;
 
 	for (int i = 0; i < PIN_KEPT; i++) {
-		int fd = kept_fd(i);
+		int fd = kept[i].self == contig_self() ? kept_fd(i) : -1;
 
 		if (fd >= 0)
 			n += !syscall(SYS_io_uring_register, fd, IORING_UNREGISTER_BUFFERS,
@@ -122,6 +130,7 @@ int contig_pin_uring_make(struct pin_uring *uring, const struct iovec *ranges,
 	/* From here on the mapping alone keeps the ring: a program that closes
 	 * all descriptors unpins nothing.  (A child that exits unpins what it
 	 * shares with its parent, if it has the descriptor.) */
+	uring->self = inherit ? 0 : contig_self();
 	uring->kept = inherit ? -1 : keep(fd);
 	if (uring->kept < 0)
 		close(fd);
@@ -143,6 +152,8 @@ void contig_pin_uring_forget(struct pin_uring *uring)
 void contig_pin_uring_drop(struct pin_uring *uring)
 {
 	unkeep(uring, true);
-	munmap(uring->ring, uring->len);
+	/* A child has something else there, if anything. */
+	if (!uring->self || uring->self == contig_self())
+		munmap(uring->ring, uring->len);
 	uring->ring = NULL;
 }

@@ -566,6 +566,83 @@ START_TEST(test_ability)
 }
 END_TEST
 
+/* Where a ring is mapped; one page of it is enough to know. */
+static char *ring_address(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+	unsigned long at = 0;
+
+	ck_assert_ptr_nonnull(maps);
+	while (fgets(line, sizeof(line), maps))
+		if (strstr(line, "io_uring"))
+			at = strtoul(line, NULL, 16);
+	fclose(maps);
+	return (char *)at;
+}
+
+/* In a child that no handler of fork(2) has seen: 0, or what went wrong. */
+static int child_drops(struct pin *parents, char *ring)
+{
+	char *own = mmap(ring, LAB_4K, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+	char *page = mmap(NULL, LAB_4K, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	struct iovec range = {page, LAB_4K};
+	unsigned char there;
+	struct pin *pin;
+
+	if (own != ring || page == MAP_FAILED)
+		return 1;
+	if (contig_pin_release_now())
+		return 2;
+	contig_pin_drop(parents);
+	if (mincore(own, LAB_4K, &there))
+		return 3;
+	/* What it pins itself is its own. */
+	pin = contig_pin_make(&range, 1, LAB_4K, false);
+	if (!pin || contig_pin_method(pin) != PIN_URING)
+		return 4;
+	if (contig_pin_release_now() != 1)
+		return 5;
+	contig_pin_drop(pin);
+	return 0;
+}
+
+/* A child of clone(2) has its parent's descriptors and notes, and may drop what
+ * it finds there: the parent's pin stays, and so does what the child mapped. */
+START_TEST(test_child_of_clone)
+{
+	size_t at = 77 * LAB_4K;
+	char *p = base_pages(), *ring;
+	struct rlimit files;
+	struct pin *pin;
+	int status;
+	pid_t pid;
+
+	lab_need_frames();
+	need_uring();
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &files), 0);
+	files.rlim_cur = files.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &files);
+	contig_pin_keep_descriptors();
+	pin = pin_one(p + at, LAB_4K, LAB_4K, false);
+	ck_assert_int_eq(contig_pin_method(pin), PIN_URING);
+	ring = ring_address();
+	ck_assert_ptr_nonnull(ring);
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0, 0, 0, 0);
+	ck_assert_int_ge(pid, 0);
+	if (!pid)
+		_exit(child_drops(pin, ring));
+	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+	ck_assert_int_eq(status, 0);
+	ck_assert_int_eq(attack_collapse(p, at, 5), 0);
+	/* And it was that descriptor which the child had. */
+	ck_assert_int_eq(contig_pin_release_now(), 1);
+	contig_pin_drop(pin);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("pin");
@@ -586,6 +663,7 @@ int main(void)
 	tcase_add_test(tests, test_slots);
 	tcase_add_test(tests, test_gigapage);
 	tcase_add_test(tests, test_ability);
+	tcase_add_test(tests, test_child_of_clone);
 	suite_add_tcase(suite, tests);
 	return lab_run(suite);
 }
