@@ -788,16 +788,6 @@ static void occupy(size_t n)
 		"%zu superpages: %s", n, strerror(errno));
 }
 
-/* On another node new superpages there would be preferred to those held here. */
-static void stay_on_this_node(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET(sched_getcpu(), &one);
-	require(!sched_setaffinity(0, sizeof(one), &one), "affinity: %s", strerror(errno));
-}
-
 /* What isn't used is neither copied nor in the child. */
 static void private_unused(void)
 {
@@ -807,7 +797,6 @@ static void private_unused(void)
 	struct turns t;
 	char word = 0;
 
-	stay_on_this_node();
 	hold(&held, 8);
 	need_pins(&held);
 	for (size_t i = 4; i < 8; i++)
