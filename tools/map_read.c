@@ -22,6 +22,8 @@
 #define THREADS_MOST 8u
 
 struct reader {
+	uint64_t zero_huge; /* the first frame of the superpage of zeros */
+	bool zero_huge_known;
 	struct map *m;
 	const struct map_options *options;
 	struct map_superpages *superpages;
@@ -121,15 +123,13 @@ static void joined_close(struct reader *r)
 	r->joined.pages = 0;
 }
 
-static void run_close(struct reader *r)
+static void run_add(struct reader *r, const struct map_run *run)
 {
-	const struct map_run *run = &r->run;
+	struct map_vma *v = &r->m->vmas[r->vma];
 	uint64_t shift = r->m->source.shift;
-	struct map_vma *v;
 
 	if (!run->pages)
 		return;
-	v = &r->m->vmas[r->vma];
 	v->t.runs++;
 	v->t.in_runs += run->pages;
 	if (run->pages > v->t.longest)
@@ -154,7 +154,45 @@ static void run_close(struct reader *r)
 		map_superpages_run(r->superpages, r->vma, run);
 	if (r->folios)
 		map_folios_run(r->folios, run->frame, run->pages);
+}
+
+/* Its first and the one after its last; looked for when it may matter. */
+static bool meets_zero_huge(struct reader *r, const struct map_run *run, uint64_t *zero,
+			    uint64_t *zero_end)
+{
+	uint64_t size = r->m->process->huge_size, frames = size >> r->m->source.shift;
+
+	if (run->pages < frames || frames < 2)
+		return false;
+	if (!r->zero_huge_known)
+		r->zero_huge = map_source_zero_huge(&r->m->source, size);
+	r->zero_huge_known = true;
+	if (r->zero_huge == UINT64_MAX)
+		return false;
+	*zero = r->zero_huge;
+	*zero_end = *zero + frames;
+	return run->frame < *zero_end && *zero < run->frame + run->pages;
+}
+
+/* Without the superpage of zeros, which may lie next to the frames. */
+static void run_close(struct reader *r)
+{
+	struct map_run run = r->run, part = run;
+	uint64_t end = run.frame + run.pages, zero, zero_end;
+
 	r->run.pages = 0;
+	if (!meets_zero_huge(r, &run, &zero, &zero_end)) {
+		run_add(r, &run);
+		return;
+	}
+	part.pages = run.frame < zero ? zero - run.frame : 0;
+	run_add(r, &part);
+	run.pages -= part.pages;
+	part.frame = end > zero_end ? zero_end : end;
+	part.va += (part.frame - run.frame) << r->m->source.shift;
+	part.pages = end - part.frame;
+	run_add(r, &part);
+	r->m->vmas[r->vma].t.zero += run.pages - part.pages;
 }
 
 /* Pages of which no frame is known, one after another. */

@@ -12,6 +12,9 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* Documentation/admin-guide/mm/pagemap.rst */
+#define KPF_ZERO_PAGE (UINT64_C(1) << 24)
+
 /* Debian 12's linux/fs.h has neither of the two. */
 struct scan_arg {
 	uint64_t size, flags, start, end, walk_end, vec, vec_len, max_pages;
@@ -72,6 +75,71 @@ static uint64_t find_zero_frame(uint64_t page)
 	if (fd >= 0)
 		close(fd);
 	return frame;
+}
+
+static bool is_zero_page(uint64_t frame)
+{
+	int fd = open("/proc/kpageflags", O_RDONLY | O_CLOEXEC);
+	uint64_t flags = 0;
+
+	if (fd < 0)
+		return false;
+	if (pread(fd, &flags, sizeof(flags), (off_t)(frame * sizeof(flags))) != sizeof(flags))
+		flags = 0;
+	close(fd);
+	return flags & KPF_ZERO_PAGE;
+}
+
+/* Whether the kernel ever made it.  To ask for it where it isn't there would
+ * make the kernel look for a free superpage. */
+static bool zero_huge_was_made(void)
+{
+	struct root_lines lines;
+	bool made = false;
+	char *line;
+
+	if (contig_root_lines_open(&lines, "/proc/vmstat"))
+		return false;
+	while ((line = contig_root_lines_next(&lines)))
+		if (!strncmp(line, "thp_zero_page_alloc ", 20))
+			made = strcmp(line + 20, "0") != 0;
+	contig_root_lines_close(&lines);
+	return made;
+}
+
+/*
+ * As long as anybody maps it there is one: who reads a superpage gets it.  Or
+ * memory of his own (use_zero_page is 0), or a small page (transparent
+ * superpages are off): neither has the flag and the size.
+ */
+uint64_t map_source_zero_huge(const struct map_source *s, uint64_t size)
+{
+	uint64_t frames = size >> s->shift, found = UINT64_MAX, first, last;
+	char *p, *at;
+	off_t page;
+	int fd;
+
+	if (s->captured || s->hidden || !zero_huge_was_made())
+		return UINT64_MAX;
+	p = mmap(NULL, 2 * size, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	at = (char *)(uintptr_t)align_up((uintptr_t)p, size);
+	page = (off_t)((uintptr_t)at >> s->shift);
+	if (p != MAP_FAILED && fd >= 0 && !madvise(at, size, MADV_HUGEPAGE)) {
+		(void)*(volatile char *)at;
+		if (pread(fd, &first, sizeof(first), page * 8) == sizeof(first) &&
+		    pread(fd, &last, sizeof(last), (page + (off_t)frames - 1) * 8) ==
+			    sizeof(last) &&
+		    first & last & ENTRY_PRESENT && first & ENTRY_FRAME &&
+		    (last & ENTRY_FRAME) - (first & ENTRY_FRAME) == frames - 1 &&
+		    is_zero_page(first & ENTRY_FRAME))
+			found = first & ENTRY_FRAME;
+	}
+	if (p != MAP_FAILED)
+		munmap(p, 2 * size);
+	if (fd >= 0)
+		close(fd);
+	return found;
 }
 
 int map_source_open(struct map_source *s, const struct target *p)

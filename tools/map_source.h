@@ -51,6 +51,13 @@ void map_source_close(struct map_source *s);
 ssize_t map_source_read(const struct map_source *s, uint64_t va, size_t n,
 			uint64_t *entries);
 
+/*
+ * The first frame of the superpage of zeros, of which this size, that is mapped
+ * where a transparent superpage was only read; UINT64_MAX: there is none, or it
+ * isn't known.
+ */
+uint64_t map_source_zero_huge(const struct map_source *s, uint64_t size);
+
 /* The first page of [at, end) that may be present or swapped out; end: none. */
 uint64_t map_source_next(const struct map_source *s, uint64_t at, uint64_t end);
 

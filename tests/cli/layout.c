@@ -13,6 +13,7 @@
  *	hugetlb=N	N superpages of the pool
  *	many=N		N mappings of one superpage of the pool each, of one file
  *	zero=N		N base pages that were only read
+ *	hugezero=N	N superpages that were only read, and one that was written
  *	none=N		N bytes of PROT_NONE (1T may be written)
  *	hole=N		N bytes of which the first page is touched
  *	swapped=N	N base pages, written and swapped out
@@ -139,6 +140,20 @@ static void make_zero(size_t n)
 	say("zero", (const void *)(uintptr_t)p, n * page);
 }
 
+static void make_hugezero(size_t n)
+{
+	char *p = map_alone((n + 1) * SUPERPAGE, SUPERPAGE);
+
+	if (!p || madvise(p, (n + 1) * SUPERPAGE, MADV_HUGEPAGE)) {
+		none("hugezero");
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		(void)*(volatile char *)(p + i * SUPERPAGE);
+	p[n * SUPERPAGE] = 1;
+	say("hugezero", p, (n + 1) * SUPERPAGE);
+}
+
 static void make_swapped(size_t n)
 {
 	char *p = map_alone(n * page, page);
@@ -227,6 +242,8 @@ int main(int argc, char **argv)
 			make_many(n);
 		else if (!strncmp(argv[i], "zero", len))
 			make_zero(n);
+		else if (!strncmp(argv[i], "hugezero", len))
+			make_hugezero(n);
 		else if (!strncmp(argv[i], "none", len))
 			make_none("none", value, PROT_NONE);
 		else if (!strncmp(argv[i], "hole", len))

@@ -61,7 +61,17 @@ def zero_frame():
     return None
 
 
-def pages(fd, start, end):
+def is_zero(frame):
+    """The page of zeros, or a frame of the superpage of zeros."""
+    if frame == ZERO:
+        return True
+    if frame not in zeros:
+        zeros[frame] = bool(struct.unpack("Q", os.pread(kpageflags, 8, frame * 8))[0] >> 24 & 1) \
+            if kpageflags is not None else False
+    return zeros[frame]
+
+
+def pages(fd, start, end, superpages):
     """(present, swapped, runs, longest, list of runs) of one mapping."""
     present = swapped = 0
     runs, last = [], None
@@ -73,7 +83,7 @@ def pages(fd, start, end):
             continue
         frame = e & FRAME
         present += 1
-        if frame == ZERO:
+        if frame == ZERO or superpages and is_zero(frame):
             last = None
             continue
         if last is not None and frame == last + 1:
@@ -87,7 +97,11 @@ def pages(fd, start, end):
 pid, document = int(sys.argv[1]), json.load(open(sys.argv[2]))
 hidden = sys.argv[3:] == ["hidden"]
 theirs, nodes = smaps(pid), numa(pid)
-ZERO = zero_frame()
+ZERO, zeros = zero_frame(), {}
+try:
+    kpageflags = os.open("/proc/kpageflags", os.O_RDONLY)
+except OSError:
+    kpageflags = None
 fd = os.open(f"/proc/{pid}/pagemap", os.O_RDONLY)
 ours = {int(m["start"], 16): m for m in document["mappings"]}
 if set(ours) != set(theirs):
@@ -133,7 +147,7 @@ for start in sorted(set(ours) & set(theirs)):
     if not rss and not s["Swap"] and s["end"] - start > 1 << 30:
         runs = []
     else:
-        present, swapped, runs = pages(fd, start, s["end"])
+        present, swapped, runs = pages(fd, start, s["end"], kernel == PAGE and s["end"] - start >= 2 << 20)
         frames = sum(r[2] for r in runs)
         if frames * PAGE != m["present"] or (present - frames) * PAGE != m["zero"]:
             differ(where, "present, zero", (m["present"], m["zero"]), (frames, present))
