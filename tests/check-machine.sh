@@ -92,12 +92,11 @@ compare() # FILE
 {
 	before=$1
 	after=${1%.before}.after
-	tries=100
+	end=$(($(date +%s) + 10))
 	while :; do
 		state >"$after"
 		cmp -s "$before" "$after" && return 0
-		tries=$((tries - 1))
-		[ $tries -gt 0 ] || break
+		[ "$(date +%s)" -lt $end ] || break
 		sleep 0.1
 	done
 	echo "the machine is not as it was found:"

@@ -7,11 +7,11 @@
 	line[NR] = length($0) > 400 ? substr($0, 1, 400) "..." : $0
 }
 
-# What a case writes comes before its verdict.
-/^(ok|skip|lack|passed|skipped) / || /^(passed|skipped):/ {
+# What a case writes comes before its verdict.  A skip may be the fault.
+/^(ok|lack|passed|skipped) / || /^(passed|skipped):/ {
 	begin = NR
 }
-/^FAIL  / {
+/^(FAIL|skip)  / {
 	for (i = NR - begin > 20 ? NR - 20 : begin + 1; i <= NR; i++)
 		wanted[i] = 1
 	begin = NR
@@ -23,7 +23,7 @@
 }
 behind > 0 {
 	behind--
-	if ($0 !~ /^(ok|skip|lack|passed|skipped) /)
+	if ($0 !~ /^(ok|lack|passed|skipped) /)
 		wanted[NR] = 1
 }
 

@@ -15,7 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define PATIENCE_MS 10000 /* spent only by what fails, or by who has too little memory */
+#define PATIENCE_MS 10000 /* spent only by what fails */
+#define GROWTH_MS 3000 /* by who has too little memory */
 
 static const char *const directories[POOLS] = {
     "/sys/kernel/mm/hugepages/hugepages-2048kB",
@@ -188,7 +189,7 @@ pid_t hugepool_guardian(void)
 bool hugepool_set_usable(int pool, long pages)
 {
 	struct pool_state now;
-	double end = probe_ms() + PATIENCE_MS;
+	double end = probe_ms() + GROWTH_MS;
 	unsigned int tries = 0;
 
 	if (hugepool_usable(pool) == pages)
