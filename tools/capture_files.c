@@ -241,6 +241,19 @@ static int copy_pattern(struct capture *c, const char *pattern)
 	return error;
 }
 
+/* As a pattern that matches only itself; cut where there is no room. */
+static void escape(const char *path, char *out, size_t len)
+{
+	size_t n = 0;
+
+	for (; *path && n + 2 < len; path++) {
+		if (strchr("*?[\\", *path))
+			out[n++] = '\\';
+		out[n++] = *path;
+	}
+	out[n] = '\0';
+}
+
 /* The limits of the cgroups that this process is in, up to the root. */
 static int copy_cgroups(struct capture *c)
 {
@@ -249,7 +262,7 @@ static int copy_cgroups(struct capture *c)
 		"memory.*_in_bytes", "hugetlb.*", "cpuset.mems*",
 	};
 	FILE *in = fopen("/proc/self/cgroup", "re");
-	char line[4096], pattern[8300];
+	char line[4096], escaped[2 * sizeof(line)], pattern[2 * sizeof(escaped)];
 	int error = 0;
 
 	while (in && !error && fgets(line, sizeof(line), in)) {
@@ -264,10 +277,10 @@ static int copy_cgroups(struct capture *c)
 		for (;;) {
 			char *slash;
 
+			escape(path, escaped, sizeof(escaped));
 			for (size_t i = 0; i < sizeof(files) / sizeof(files[0]) && !error; i++) {
-				snprintf(pattern, sizeof(pattern), "/sys/fs/cgroup/%s%s%s/%s",
-					 controller, *controller ? path : "",
-					 *controller ? "" : path, files[i]);
+				snprintf(pattern, sizeof(pattern), "/sys/fs/cgroup/%.4000s%s/%s",
+					 controller, escaped, files[i]);
 				error = copy_pattern(c, pattern);
 			}
 			slash = strrchr(path, '/');
