@@ -2,6 +2,7 @@
 /* contig stats: counters and pools of processes, from their boards. */
 #include "command.h"
 #include "options.h"
+#include "screen.h"
 #include "stats.h"
 
 #include "host/root.h"
@@ -159,6 +160,12 @@ static const struct column pool_columns[] = {
 
 #define N_POOL_COLUMNS (sizeof(pool_columns) / sizeof(pool_columns[0]))
 
+#define ROOMY 84	 /* columns of a screen that all of a process fits */
+#define ONE_WIDTH 10	 /* "1023 MiB" and the gap before it */
+#define POOL_WIDTH 70	 /* of all but the name, at most */
+/* Left out on a screen that is too narrow, in this order. */
+static const unsigned char pool_spare[] = {6, 5};
+
 static char headings[N_COUNTERS][24];
 
 static void make_columns(void)
@@ -217,8 +224,11 @@ static struct value age(const struct subject *s)
 		       value_unknown();
 }
 
-static void print_tables(struct stats *stats)
+static void print_processes(struct stats *stats)
 {
+	/* Every name and size fits beside the longest PID; pools have it too. */
+	if (screen_get()->columns < ROOMY)
+		columns[COLUMN_counters + COUNTER_pinned].place = COLUMN_EXTRA;
 	emitter_table_begin(stats->e, "processes", columns, N_COLUMNS, true);
 	for (size_t i = 0; i < stats->n; i++) {
 		const struct subject *s = &stats->subjects[i];
@@ -235,8 +245,35 @@ static void print_tables(struct stats *stats)
 		emitter_row(stats->e, values);
 	}
 	emitter_table_end(stats->e);
+}
+
+/* The columns of pools that fit beside the longest of their names. */
+static void fit_pools(const struct stats *stats, struct column *fitting)
+{
+	int name = 0, width;
+
+	memcpy(fitting, pool_columns, sizeof(pool_columns));
+	for (size_t i = 0; i < stats->n; i++)
+		for (size_t j = 0; j < stats->subjects[i].board.n_pools; j++) {
+			int len = (int)strlen(stats->subjects[i].board.pools[j].name);
+
+			if (len > name)
+				name = len;
+		}
+	width = POOL_WIDTH + name;
+	for (size_t i = 0; i < sizeof(pool_spare) && width > screen_get()->columns; i++) {
+		fitting[pool_spare[i]].place = COLUMN_EXTRA;
+		width -= ONE_WIDTH;
+	}
+}
+
+static void print_pools(struct stats *stats)
+{
+	struct column fitting[N_POOL_COLUMNS];
+
+	fit_pools(stats, fitting);
 	emitter_line(stats->e, "%s", "");
-	emitter_table_begin(stats->e, "pools", pool_columns, N_POOL_COLUMNS, false);
+	emitter_table_begin(stats->e, "pools", fitting, N_POOL_COLUMNS, false);
 	for (size_t i = 0; i < stats->n; i++) {
 		const struct subject *s = &stats->subjects[i];
 
@@ -331,6 +368,30 @@ static char *column_names(void)
 	return fclose(out) ? NULL : text;
 }
 
+/* Beside a list of columns that a script may read: on standard error. */
+static void say_left_out(const struct stats *stats, bool list)
+{
+	char text[128];
+
+	if (stats->forbidden) {
+		snprintf(text, sizeof(text), "%zu process%s may not be looked at%s",
+			 stats->forbidden, stats->forbidden == 1 ? "" : "es",
+			 geteuid() ? ": try it with sudo" : "");
+		if (list)
+			fprintf(stderr, "contig stats: %s\n", text);
+		else
+			emitter_line(stats->e, "%s", text);
+	}
+	if (stats->invalid) {
+		snprintf(text, sizeof(text), "%zu process%s statistics that make no sense",
+			 stats->invalid, stats->invalid == 1 ? " has" : "es have");
+		if (list)
+			fprintf(stderr, "contig stats: %s\n", text);
+		else
+			emitter_line(stats->e, "%s", text);
+	}
+}
+
 int cmd_stats(int argc, char **argv)
 {
 	struct stats_input input = {0};
@@ -362,19 +423,16 @@ int cmd_stats(int argc, char **argv)
 		stats_prometheus(&stats);
 	} else if (!status) {
 		if (stats.n || input.output.json)
-			print_tables(&stats);
-		else
+			print_processes(&stats);
+		/* Who names columns of processes wants nothing else. */
+		if (input.output.json || (stats.n && !input.output.columns))
+			print_pools(&stats);
+		if (!stats.n)
 			emitter_line(stats.e, "No process uses libcontig");
 		emitter_field(stats.e, "not_permitted", NULL, value_count(stats.forbidden));
 		emitter_field(stats.e, "invalid", NULL, value_count(stats.invalid));
-		if (stats.forbidden)
-			emitter_line(stats.e,
-				     "%zu process%s may not be looked at%s",
-				     stats.forbidden, stats.forbidden == 1 ? "" : "es",
-				     geteuid() ? ": try it with sudo" : "");
-		if (stats.invalid)
-			emitter_line(stats.e, "%zu process%s statistics that make no sense",
-				     stats.invalid, stats.invalid == 1 ? " has" : "es have");
+		if (!input.output.json)
+			say_left_out(&stats, input.output.columns);
 	}
 	if (!status)
 		status = stats.n ? STATUS_YES : STATUS_NO;

@@ -132,6 +132,12 @@ static size_t terminal_rows(void)
 	return ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_row ? ROWS : size.ws_row;
 }
 
+/* Who names their columns wants nothing else; a document is of all. */
+static bool only_processes(const struct input *input)
+{
+	return input->output.columns && !input->output.json;
+}
+
 /* What an emitter would write to standard output; NULL: no memory. */
 static char *view_text(const struct input *input, size_t rows, int *error)
 {
@@ -145,7 +151,7 @@ static char *view_text(const struct input *input, size_t rows, int *error)
 		return NULL;
 	stdout = memory;
 	e = emitter_create("top", &input->output);
-	*error = top_view(e, input->order, rows);
+	*error = top_view(e, input->order, rows, only_processes(input));
 	emitter_finish(e, 0);
 	stdout = before;
 	fclose(memory);
@@ -233,7 +239,7 @@ int cmd_top(int argc, char **argv)
 		error = watch(&input);
 		terminal_end();
 	} else {
-		error = top_view(e, input.order, 0);
+		error = top_view(e, input.order, 0, only_processes(&input));
 	}
 	if (error)
 		emitter_error(e, "/proc", -error, strerror(-error), NULL);

@@ -202,7 +202,6 @@ static void process_rows(struct emitter *e, const struct row *rows, size_t n, si
 {
 	struct column fitting[N_COLUMNS];
 
-	emitter_line(e, "%s", "");
 	memcpy(fitting, columns, sizeof(columns));
 	if (screen_get()->columns < ROOMY)
 		fitting[C_LONGEST].place = fitting[C_EXPORTED].place = COLUMN_EXTRA;
@@ -228,7 +227,7 @@ static void process_rows(struct emitter *e, const struct row *rows, size_t n, si
 		emitter_line(e, "no process has hugetlb pages mapped or uses libcontig");
 }
 
-int top_view(struct emitter *e, enum top_order order, size_t most)
+int top_view(struct emitter *e, enum top_order order, size_t most, bool only_processes)
 {
 	static int (*const orders[TOP_ORDERS])(const void *, const void *) = {by_size, by_use,
 									      by_name, by_pid};
@@ -253,8 +252,11 @@ int top_view(struct emitter *e, enum top_order order, size_t most)
 	}
 	free(processes);
 	qsort(rows, n, sizeof(*rows), orders[order]);
-	pools(e);
-	zones(e);
+	if (!only_processes) {
+		pools(e);
+		zones(e);
+		emitter_line(e, "%s", "");
+	}
 	process_rows(e, rows, n, most);
 	free(rows);
 	return 0;

@@ -5,14 +5,16 @@
 
 #include "emitter.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 
 enum top_order { TOP_BY_SIZE, TOP_BY_USE, TOP_BY_NAME, TOP_BY_PID, TOP_ORDERS };
 
 extern const char *const top_order_names[TOP_ORDERS];
 
-/* Print pools, zones and at most rows processes (0: all).  0/-errno. */
-int top_view(struct emitter *e, enum top_order order, size_t rows);
+/* Print pools and zones, unless only_processes, and at most rows processes (0:
+ * all).  0/-errno. */
+int top_view(struct emitter *e, enum top_order order, size_t rows, bool only_processes);
 
 /* -o: as emitter_bad_column(). */
 char *top_bad_column(const struct emitter *e);

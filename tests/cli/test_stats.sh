@@ -38,6 +38,14 @@ narrow 80 stats
 plain stats
 output_has "^ *$pid +a name +[0-9]+ MiB +4 MiB +"
 output_has "^ *$pid +default +default +[0-9]+ MiB +4 MiB +"
+# A list of columns is of processes, and nothing else is printed.
+run 0 stats -o pid,allocated $pid
+[ "$(sed 's/  */ /g; s/^ //' "$tmp/out")" = "PID IN-USE
+$pid 4 MiB" ] || wrong "stats -o prints more: $(cat "$tmp/out")"
+# What is left out on a narrow screen is there on a wide one.
+run 0 stats $pid
+grep -q 'IN-USE.* PINNED.*UNWIRED' "$tmp/out" && wrong "too wide for the longest names"
+COLUMNS=100 "$CONTIG" stats $pid | grep -q 'IN-USE.* PINNED.*UNWIRED' || wrong "no PINNED on 100"
 # By its name, in two ways.
 run 0 stats 'a name'
 output_has "^ *$pid "

@@ -31,6 +31,7 @@ if kill -0 $child 2>/dev/null; then
 	json_is "[p['held'] >= 4 << 20 and p['in_use'] >= 3 << 20 and p['pinned'] <= p['held'] for p in d['processes'] if p['pid'] == $child] == [True]"
 	run 0 top --once -n -o pid,held --sort pid
 	output_has "^ *$child +[0-9]+ MiB$"
+	grep -q POOL "$tmp/out" && wrong "top -o prints pools"
 	run 0 top --once --sort name
 	output_has "^ *$child +contig "
 fi
