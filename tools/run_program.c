@@ -89,13 +89,13 @@ static bool gains_rights(int fd, struct program *out)
 	    ((st.st_mode & (S_ISGID | S_IXGRP)) == (S_ISGID | S_IXGRP) &&
 	     st.st_gid != getgid())) {
 		judge(out, PROGRAM_BYPASSED,
-		      "is set-id: the loader ignores the shim in it and in what it starts "
-		      "with its rights");
+		      "is set-id: the loader ignores the shim in it and in what it starts");
 		return true;
 	}
 	if (getuid() && fgetxattr(fd, "security.capability", NULL, 0) > 0) {
 		judge(out, PROGRAM_BYPASSED,
-		      "has file capabilities: the loader ignores the shim in it");
+		      "has file capabilities: the loader ignores the shim in it and in what "
+		      "it starts");
 		return true;
 	}
 	return false;
