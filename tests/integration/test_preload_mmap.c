@@ -131,7 +131,7 @@ static void compare(uint64_t seed, unsigned long count)
  * to end differently (libcontig-preload(7), BUGS). */
 static void operations(void)
 {
-	compare(test_seed(), test_scaled(40000, 5000));
+	compare(test_seed(), test_scaled(40000, 1000));
 	require(counted(SHIM_MAPPED) >= 10 * MIB && counted(SHIM_MAPPED_LEFT) >= MIB,
 		"%zu mapped, %zu left", (size_t)counted(SHIM_MAPPED),
 		(size_t)counted(SHIM_MAPPED_LEFT));
@@ -140,13 +140,13 @@ static void operations(void)
 /* From one page on, so that hardly a mapping is the kernel's. */
 static void operations_small(void)
 {
-	compare(test_seed() + 1, test_scaled(30000, 5000));
+	compare(test_seed() + 1, test_scaled(30000, 1000));
 }
 
 /* Some are served, some fall back, all the time. */
 static void operations_short(void)
 {
-	compare(test_seed() + 2, test_scaled(30000, 5000));
+	compare(test_seed() + 2, test_scaled(30000, 1000));
 	require(counted(SHIM_MAPPED) && counted(SHIM_FALLBACKS), "%zu mapped, %zu fell back",
 		(size_t)counted(SHIM_MAPPED), (size_t)counted(SHIM_FALLBACKS));
 }
@@ -163,8 +163,10 @@ static void become_nobody_at_all(void *arg)
 static void operations_nobody(void)
 {
 	static struct outcome alone, with;
-	struct play play = {{"random", "77", "5000"}, false};
+	char count[16];
+	struct play play = {{"random", "77", count}, false};
 
+	snprintf(count, sizeof(count), "%lu", test_scaled(5000, 500));
 	open_report();
 	collect_child(become_nobody_at_all, &play, &alone);
 	play.shim = true;
@@ -233,8 +235,13 @@ static void gives_back(void)
 
 static void reserves(void)
 {
-	expect("reserves", "0: mapped\n1: mapped\n2: mapped\n3: mapped\n4: mapped\n5: mapped\n"
-			   "6: mapped\nresident: little\n");
+	static struct outcome alone;
+
+	/* Which of them the kernel refuses depends on how large the machine is. */
+	run((struct play){{"reserves"}, false}, &alone);
+	require(strstr(alone.out, "0: mapped\n") && strstr(alone.out, "resident: little\n"),
+		"alone: %s", alone.out);
+	expect("reserves", alone.out);
 	require(!counted(SHIM_MAPPED), "%zu mapped", (size_t)counted(SHIM_MAPPED));
 }
 
@@ -246,7 +253,8 @@ static void drops(void)
 static void threads(void)
 {
 	expect("threads", "done\n");
-	require(counted(SHIM_MAPPED) >= GIB / 4, "%zu mapped", (size_t)counted(SHIM_MAPPED));
+	require(counted(SHIM_MAPPED) >= test_scaled(GIB / 4, GIB / 40), "%zu mapped",
+		(size_t)counted(SHIM_MAPPED));
 }
 
 static void signals(void)
@@ -333,11 +341,11 @@ static const struct test_case cases[] = {
 	{"runs", runs, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"aligned", aligned, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"grows", grows, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
-	{"gives_back", gives_back, 0, CASE_NO_SANITIZER, NULL},
+	{"gives_back", gives_back, 0, CASE_SLOW | CASE_NO_SANITIZER, NULL},
 	{"reserves", reserves, 0, CASE_NO_SANITIZER, NULL},
 	{"drops", drops, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"threads", threads, 0, CASE_SLOW | CASE_NO_SANITIZER, NULL},
-	{"signals", signals, 0, CASE_NO_SANITIZER, NULL},
+	{"signals", signals, 0, CASE_SLOW | CASE_NO_SANITIZER, NULL},
 	{"forks", forks, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"beyond", beyond, 0, CASE_NO_SANITIZER, NULL},
 	{"userfaults", userfaults, 0, CASE_ROOT | CASE_NO_SANITIZER, NULL},

@@ -95,11 +95,15 @@ static void stamp(unsigned char with)
 
 static void has(unsigned char with, const char *who)
 {
-	for (size_t i = 0; i < n_big; i++)
+	for (size_t i = 0; i < n_big; i++) {
+		/* All the same, and the first one right: fast also in emulation. */
+		if ((unsigned char)big[i][0] == with && !memcmp(big[i], big[i] + 1, BIG - 1))
+			continue;
 		for (size_t j = 0; j < BIG; j++)
 			check((unsigned char)big[i][j] == with,
 			      "%s: byte %zu of block %zu is %d, not %d", who, j, i,
 			      (unsigned char)big[i][j], with);
+	}
 	for (int i = 0; i < SMALL; i++)
 		for (size_t j = 0; j < 1 + (size_t)i * 7; j++)
 			check((unsigned char)small[i][j] == (unsigned char)(with + i),
@@ -146,9 +150,18 @@ static void unmoved(void)
 {
 	stamp(9);
 	has(9, "parent");
-	for (size_t i = 0; i < n_big * BIG_PAGES; i++)
-		check(frame_of(big[i / BIG_PAGES] + i % BIG_PAGES * PAGE) == frames[i],
-		      "frame of page %zu moved", i);
+	for (size_t i = 0; i < n_big; i++) {
+		uint64_t now[BIG_PAGES];
+
+		/* Which opens pagemap anew where that is needed. */
+		check(frame_of(big[i]) == frames[i * BIG_PAGES], "block %zu moved", i);
+		check(pread(pagemap, now, sizeof(now), (off_t)((uintptr_t)big[i] / PAGE * 8)) ==
+			      (ssize_t)sizeof(now),
+		      "pagemap: %s", strerror(errno));
+		for (size_t j = 0; j < BIG_PAGES; j++)
+			check((now[j] & ((UINT64_C(1) << 55) - 1)) == frames[i * BIG_PAGES + j],
+			      "frame of page %zu of block %zu moved", j, i);
+	}
 	stamp(1);
 }
 
@@ -315,9 +328,11 @@ static void threads_cow(void)
 
 static void storm(void)
 {
+	const char *scale = getenv("CONTIG_TEST_SCALE"); /* percent */
+	int n = scale && atoi(scale) < 34 ? 12 : 36;
 	pid_t pid[6] = {0};
 
-	for (int i = 0; i < 36; i++) {
+	for (int i = 0; i < n; i++) {
 		pid_t *slot = &pid[i % 6];
 		int status;
 

@@ -234,6 +234,15 @@ static void alignments(size_t most)
 	}
 }
 
+/* How much of a long test to run, as the harness has it. */
+static unsigned int scaled(unsigned int n, unsigned int least)
+{
+	const char *percent = getenv("CONTIG_TEST_SCALE");
+	unsigned int share = percent ? n * (unsigned int)atoi(percent) / 100 : n;
+
+	return share < least ? least : share;
+}
+
 static uint64_t next_random(uint64_t *state)
 {
 	*state ^= *state << 13;
@@ -335,7 +344,7 @@ static void reallocs(size_t unused)
 		expect(p && p[0] == 'x', "realloc down to %zu", size);
 	}
 	free(p);
-	churn(1, 200, 20000);
+	churn(1, 200, scaled(20000, 1000));
 }
 
 static void *thread_churn(void *arg)
@@ -346,20 +355,21 @@ static void *thread_churn(void *arg)
 
 static void threads(size_t beyond_a_limit)
 {
-	enum { N = 256 };
-	static pthread_t thread[N];
+	enum { MOST = 256 };
+	static pthread_t thread[MOST];
+	unsigned int n = scaled(MOST, 12);
 	pthread_attr_t attr;
 	void *left;
 
 	beyond_limit = beyond_a_limit;
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, 256 << 10);
-	for (uintptr_t i = 0; i < N; i++)
+	for (uintptr_t i = 0; i < n; i++)
 		if (pthread_create(&thread[i], &attr, thread_churn, (void *)(i + 1)))
 			exit(2);
-	for (int i = 0; i < N; i++) {
+	for (unsigned int i = 0; i < n; i++) {
 		pthread_join(thread[i], &left);
-		expect(left, "thread %d", i);
+		expect(left, "thread %u", i);
 		free(left);
 	}
 }
@@ -535,7 +545,7 @@ static void beyond(size_t bytes)
 		expect(p[i][0] == i + 1 && p[i][bytes / 100 - 1] == i + 1, "%d", i);
 		free(p[i]);
 	}
-	churn(3, 500, 20000);
+	churn(3, 500, scaled(20000, 1000));
 }
 
 /* Names of the library's that a program of long ago left unresolved. */
