@@ -446,7 +446,7 @@ static const char *obstacle(size_t bytes)
 		if (stats.held + table.held + bytes > limit)
 			return "mappings: CONTIG_LIMIT reached";
 	}
-	room = contig_superpage_room(true);
+	room = contig_superpage_room_lately();
 	if (bytes > SUPERPAGE_SIZE && bytes > room / ROOM_PART)
 		return "mappings: more than an eighth of the memory that is left";
 	if (table.held + bytes > room)

@@ -9,6 +9,7 @@
 #include "base/reason.h"
 #include "base/size.h"
 #include "host/hugetlb.h"
+#include "host/lately.h"
 #include "host/pagemap.h"
 #include "host/topology.h"
 
@@ -143,6 +144,21 @@ static void pool_reason(const struct superpage_request *request,
 						     "");
 }
 
+/* No limit, the rule, is believed for some milliseconds. */
+static uint64_t cgroup_room(uint64_t page_size)
+{
+	static struct lately unlimited[2];
+	struct lately *lately = &unlimited[page_size == GIGAPAGE_SIZE];
+	uint64_t room;
+
+	if (lately_get(lately, &room))
+		return room;
+	room = contig_hugetlb_cgroup_room(page_size);
+	if (room == UINT64_MAX)
+		lately_put(lately, room);
+	return room;
+}
+
 /* How many hugetlb pages may be asked for.  0/-errno with a reason. */
 static int bound_hugetlb(struct superpage_request *request)
 {
@@ -161,7 +177,7 @@ static int bound_hugetlb(struct superpage_request *request)
 		return err == -ENOENT ? -EINVAL : err;
 	}
 	most = view.usable + view.extra;
-	cgroup = contig_hugetlb_cgroup_room(request->page_size);
+	cgroup = cgroup_room(request->page_size);
 	if (most > cgroup)
 		most = cgroup;
 	if (!most) {
@@ -175,7 +191,7 @@ static int bound_hugetlb(struct superpage_request *request)
 
 static int bound_collapsed(struct superpage_request *request)
 {
-	uint64_t most = contig_superpage_room(true) / SUPERPAGE_SIZE;
+	uint64_t most = contig_superpage_room_lately() / SUPERPAGE_SIZE;
 
 	if (!most) {
 		contig_reason_set("collapsed superpages: machine or memory cgroup has nothing to spare; free memory or raise the limit");

@@ -76,6 +76,8 @@ int contig_superpage_take(const struct superpage_request *request,
 /* Bytes of ordinary memory that may be turned into superpages: what machine
  * and (memcg) cgroup have, less a margin that is never taken. */
 uint64_t contig_superpage_room(bool memcg);
+/* The same with memcg; where there is plenty, as it was some milliseconds ago. */
+uint64_t contig_superpage_room_lately(void);
 
 /* Read the frames again (after pinning).  0/-errno; a superpage that turns
  * out not to be one is an -EIO.  Where frames are hidden, collapsed pages are

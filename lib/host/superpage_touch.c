@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/page.h"
 #include "host/available.h"
+#include "host/lately.h"
 #include "host/pagemap.h"
 
 #include <errno.h>
@@ -35,6 +36,9 @@
 /* Never taken: the last 64 MiB, or the last twentieth if that is more. */
 #define MARGIN_BYTES (UINT64_C(64) << 20)
 #define MARGIN_PART 20
+
+/* So much isn't gone within LATELY_NS. */
+#define PLENTY_BYTES (UINT64_C(1) << 30)
 
 struct touch {
 	const struct superpage_request *request;
@@ -71,6 +75,19 @@ uint64_t contig_superpage_room(bool memcg)
 		if (cgroup < room)
 			room = cgroup;
 	}
+	return room;
+}
+
+uint64_t contig_superpage_room_lately(void)
+{
+	static struct lately lately;
+	uint64_t room;
+
+	if (lately_get(&lately, &room))
+		return room;
+	room = contig_superpage_room(true);
+	if (room >= PLENTY_BYTES)
+		lately_put(&lately, room);
 	return room;
 }
 
@@ -112,7 +129,7 @@ static int touch_one(const struct touch *t, size_t i)
 
 	if (request->kind == SUPERPAGE_COLLAPSED) {
 		if (i % ROOM_EVERY_PAGES == 0 &&
-		    contig_superpage_room(true) < SUPERPAGE_SIZE)
+		    contig_superpage_room_lately() < SUPERPAGE_SIZE)
 			return -ENOMEM;
 		return collapse(request, t->pages[i].staging);
 	}
