@@ -95,9 +95,6 @@ static size_t first_step(const struct attempt *a, size_t need, size_t keep_most)
 {
 	size_t step = need, grow;
 
-	/* A run of several scattered pages takes luck or many: start higher. */
-	if (need > 1 && contig_machine.level != CONTIG_LEVEL_HIDDEN)
-		step = need * 2;
 	if (a->source != CONTIG_SOURCE_1G) {
 		contig_lock(&a->pool->lock);
 		grow = (size_t)((a->pool->held >> SUPERPAGE_SHIFT) / GROWTH_DIVISOR);

@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/pagemap.h"
+#include "phys/attempt.h"
 #include "phys/backing.h"
 #include "phys/counters.h"
 #include "phys/physmap.h"
@@ -194,8 +195,8 @@ static size_t keep_overlapping(struct candidates *c, int node, uint64_t first, u
 	return kept;
 }
 
-/* Hidden frames: a superpage is a run by itself, and that is all we know. */
-static bool choose_hidden(struct candidates *c, const struct frame_request *request)
+/* A superpage is a run by itself, which is all we know of hidden frames. */
+static bool choose_single(struct candidates *c, const struct frame_request *request)
 {
 	uint64_t frames = c->want.page_size >> FRAME_SHIFT;
 	int order[HOST_NODES_MAX];
@@ -220,8 +221,9 @@ bool contig_candidates_choose(struct candidates *c, const struct frame_request *
 	int order[HOST_NODES_MAX];
 	int n = contig_pool_node_order(c->pool, request, order);
 
-	if (contig_machine.level == CONTIG_LEVEL_HIDDEN)
-		return most >= 1 && choose_hidden(c, request);
+	if (contig_machine.level == CONTIG_LEVEL_HIDDEN ||
+	    (c->n == 1 && attempt_anywhere(&request->run) && c->list[0].place < contig_machine.end))
+		return most >= 1 && choose_single(c, request);
 	for (int k = 0; k < n; k++) {
 		struct extent_set *scratch = gather(c, order[k], true);
 		uint64_t first;
