@@ -406,7 +406,8 @@ void shim_engine_free(void *p)
 
 bool shim_engine_trim(void)
 {
-	if (!__atomic_load_n(&shim_engine_pool_arena, __ATOMIC_ACQUIRE) || shim_inside())
+	if (!__atomic_load_n(&shim_engine_pool_arena, __ATOMIC_ACQUIRE) || shim_inside() ||
+	    !shim_extents_worth_trim())
 		return false;
 	shim_je_mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
 	return purge() && shim_extents_trim();

@@ -35,6 +35,10 @@
  * of what is in use, until there is no more than once. */
 #define SLACK_LEAST (UINT64_C(16) << 20)
 #define SLACK_DIVISOR 8
+/* A program that trims all the time takes again what it gave back, pinned and
+ * zeroed anew.  Within this time of a trim the next leaves the slack, and a
+ * heap of no more than twice that alone. */
+#define TRIM_PAUSE_NS UINT64_C(100000000)
 
 /* A run of several superpages is looked for among others, which must be
  * taken first; a program that only wanted memory doesn't wait for ever. */
@@ -371,16 +375,32 @@ void shim_extent_free(void *p, size_t bytes)
 	end(&signals);
 }
 
+static uint64_t trimmed_at; /* to the last superpage; 0 never */
+
+static bool trimmed_lately(void)
+{
+	uint64_t at = __atomic_load_n(&trimmed_at, __ATOMIC_RELAXED);
+
+	return at && now_ns() - at < TRIM_PAUSE_NS;
+}
+
+bool shim_extents_worth_trim(void)
+{
+	return shim_pool() && (pool_held_seen(pool) > 2 * SLACK_LEAST || !trimmed_lately());
+}
+
 bool shim_extents_trim(void)
 {
 	NO_CANCEL;
-	uint64_t bytes = 0;
+	uint64_t bytes = 0, keep = trimmed_lately() ? SLACK_LEAST : 0;
 	sigset_t signals;
 
 	if (!shim_pool() || shim_inside())
 		return false;
 	begin(&signals);
-	bytes = contig_trim_pool(pool, 0, true);
+	bytes = contig_trim_pool(pool, keep, true);
+	if (!keep)
+		__atomic_store_n(&trimmed_at, now_ns(), __ATOMIC_RELAXED);
 	end(&signals);
 	return bytes > 0;
 }
@@ -431,4 +451,5 @@ void shim_extents_fork_child(void)
 	pthread_mutex_init(&search_lock, NULL);
 	pthread_mutex_init(&pool_lock, NULL);
 	dry_until = 0;
+	trimmed_at = 0;
 }

@@ -34,8 +34,11 @@ bool shim_extents_may_have(size_t bytes);
 /* While set, by this thread: what the pool doesn't hold fails, and nothing is
  * given back. */
 extern __thread bool shim_extents_only_held __attribute__((tls_model("initial-exec")));
-/* All whole free superpages go back to the kernel; whether there were any. */
+/* All whole free superpages go back to the kernel, of a program that trims all
+ * the time but some; whether there were any. */
 bool shim_extents_trim(void);
+/* false: so little that it can wait until some time after the last trim. */
+bool shim_extents_worth_trim(void);
 
 /* In this process's private pool now (not in a parent's). */
 bool shim_extent_ours(const void *p);
