@@ -51,7 +51,7 @@ static bool key_made;
 /* Large requests of this thread that the report doesn't have yet. */
 struct large_batch {
 	uint32_t calls;
-	uint64_t asked, kept, broken;
+	uint64_t asked, kept, contiguous, wired;
 };
 #define LARGE_BATCH_CALLS 64
 #define LARGE_BATCH_BYTES (1u << 20)
@@ -67,8 +67,10 @@ static void large_flush(void)
 	shim_count(SHIM_ASKED, large.asked);
 	shim_count(SHIM_ASKED_LARGE, large.asked);
 	shim_count(SHIM_LARGE_KEPT, large.kept);
-	if (large.broken)
-		shim_count(SHIM_LARGE_BROKEN, large.broken);
+	shim_count(SHIM_LARGE_CONTIGUOUS, large.contiguous);
+	shim_count(SHIM_LARGE_WIRED, large.wired);
+	if (large.kept < large.asked)
+		shim_count(SHIM_LARGE_BROKEN, large.asked - large.kept);
 	memset(&large, 0, sizeof(large));
 }
 
@@ -78,14 +80,23 @@ void shim_engine_count_flush(void)
 	large_flush();
 }
 
-static void count_large(size_t size, bool kept)
+/* What became of a block that was promised to be one run, wired. */
+struct promise {
+	bool contiguous, wired;
+};
+
+static bool is_kept(struct promise promise)
+{
+	return promise.contiguous && promise.wired;
+}
+
+static void count_large(size_t size, struct promise promise)
 {
 	large.calls++;
 	large.asked += size;
-	if (kept)
-		large.kept += size;
-	else
-		large.broken += size;
+	large.contiguous += promise.contiguous ? size : 0;
+	large.wired += promise.wired ? size : 0;
+	large.kept += is_kept(promise) ? size : 0;
 	if (large.calls >= LARGE_BATCH_CALLS || large.asked >= LARGE_BATCH_BYTES)
 		large_flush();
 }
@@ -241,6 +252,15 @@ static bool is_run(const void *p, size_t size)
 	return shim_extent_ours(p) && shim_extent_ours((const char *)p + size - 1);
 }
 
+static struct promise look(const void *p, size_t size)
+{
+	struct promise promise = {.contiguous = p && is_run(p, size)};
+
+	/* Base pages are never pinned. */
+	promise.wired = promise.contiguous && shim_extent_wired(p, size);
+	return promise;
+}
+
 /* What programs have freed and the arena still keeps goes to the pool. */
 static bool purge(void)
 {
@@ -260,10 +280,11 @@ static int spare_flags(void)
 	return index ? JE_ARENA(index) | JE_TCACHE_NONE : 0;
 }
 
-static void *refuse(void)
+static void *refuse(size_t size)
 {
 	large_flush();
 	shim_count(SHIM_REFUSED, 1);
+	shim_reason(shim_extents_why(), size);
 	return no_memory();
 }
 
@@ -285,8 +306,8 @@ static void *from_pool(void *p, size_t size, int flags)
 /* A block that is promised to be one run. */
 static void *alloc_run(size_t size, size_t align, bool zero)
 {
+	struct promise promise;
 	int flags, spare;
-	bool kept;
 	void *p;
 
 	if (size >= shim_options.threshold && shim_options.align > align)
@@ -301,12 +322,13 @@ static void *alloc_run(size_t size, size_t align, bool zero)
 		p = shim_je_mallocx(size, flags);
 	}
 	shim_extents_only_held = false;
-	kept = p && is_run(p, size);
-	if (!kept) {
+	promise = look(p, size);
+	/* The next one is wired no better, unless the program has no use for this. */
+	if (!promise.contiguous || (!promise.wired && shim_options.strict)) {
 		p = from_pool(p, size, flags);
-		kept = p && is_run(p, size);
+		promise = look(p, size);
 	}
-	if (p && !kept && shim_options.strict) {
+	if (p && !is_kept(promise) && shim_options.strict) {
 		shim_je_dallocx(p, JE_TCACHE_NONE);
 		p = NULL;
 	}
@@ -315,8 +337,8 @@ static void *alloc_run(size_t size, size_t align, bool zero)
 		p = spare ? shim_je_mallocx(size, flags | spare) : NULL;
 	}
 	if (!p)
-		return refuse();
-	count_large(size, kept);
+		return refuse(size);
+	count_large(size, promise);
 	return p;
 }
 
@@ -350,7 +372,7 @@ void *shim_engine_alloc(size_t size, size_t align, bool zero)
 		spare = spare_flags();
 		p = spare ? shim_je_mallocx(size, flags | spare) : NULL;
 	}
-	return p ? p : refuse();
+	return p ? p : refuse(size);
 }
 
 static void *realloc_small(void *p, size_t size)
@@ -363,7 +385,7 @@ static void *realloc_small(void *p, size_t size)
 		spare = spare_flags();
 		q = spare ? shim_je_rallocx(p, size, spare) : NULL;
 	}
-	return q ? q : refuse();
+	return q ? q : refuse(size);
 }
 
 void *shim_engine_realloc(void *p, size_t size)
@@ -384,8 +406,12 @@ void *shim_engine_realloc(void *p, size_t size)
 	old = shim_je_malloc_usable_size(p);
 	if (!shim_options.align && is_run(p, old) && shim_je_xallocx(p, size, 0, 0) >= size &&
 	    shim_je_malloc_usable_size(p) / 2 < size) {
-		count_large(size, is_run(p, size));
-		return p;
+		struct promise promise = look(p, size);
+
+		if (is_kept(promise) || !shim_options.strict) {
+			count_large(size, promise);
+			return p;
+		}
 	}
 	old = shim_je_malloc_usable_size(p);
 	q = alloc_run(size, 0, false);

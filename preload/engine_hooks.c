@@ -3,6 +3,7 @@
 
 #include "base/page.h"
 #include "contig/pool.h"
+#include "phys/settings.h"
 #include "preload/engine.h"
 #include "preload/extents.h"
 #include "preload/inside.h"
@@ -82,10 +83,12 @@ static void *fall_back(size_t size, size_t align, bool *zero)
 
 	if (!p)
 		return NULL;
-	if (large)
+	/* Not where superpages have a limit. */
+	if (large && !contig_settings.config.limit)
 		shim_raw_madvise(p, size, MADV_HUGEPAGE);
 	shim_count(SHIM_FALLBACKS, 1);
 	shim_count(SHIM_FALLBACK_BYTES, size);
+	shim_count(SHIM_BASE_PAGES, size);
 	shim_reason(shim_extents_why(), size);
 	return p;
 }

@@ -7,6 +7,7 @@
 #include "contig/pool.h"
 #include "host/threads.h"
 #include "phys/attempt.h"
+#include "phys/limit.h"
 #include "phys/machine.h"
 #include "phys/physmap.h"
 #include "phys/pool.h"
@@ -139,10 +140,13 @@ static struct contig_pool *make_pool(void)
 	if (attr.node >= 0 && contig_machine_node_index(attr.node) < 0)
 		attr.node = -1;
 	made = contig_pool_create(&attr);
-	if (!made)
+	if (!made) {
 		because(contig_reason_get());
-	else
-		shim_engine_own(place_address(0), contig_physmap.span);
+		return NULL;
+	}
+	/* A strict program has no use for the rest. */
+	made->wired_only = shim_options.strict;
+	shim_engine_own(place_address(0), contig_physmap.span);
 	return made;
 }
 
@@ -163,6 +167,11 @@ static struct contig_pool *get_pool(void)
 struct contig_pool *shim_pool(void)
 {
 	return __atomic_load_n(&pool, __ATOMIC_ACQUIRE);
+}
+
+size_t shim_pool_held(void)
+{
+	return shim_pool() ? pool_held_seen(shim_pool()) : 0;
 }
 
 static uint64_t take(struct contig_pool *from, const struct frame_request *request, bool *zero)
@@ -229,15 +238,51 @@ static uint64_t take_slow(struct contig_pool *from, const struct frame_request *
 	return frame;
 }
 
+/* What of [place, end) is wired; *loose: some segment that isn't. */
+static uint64_t wired_bytes(uint64_t place, uint64_t end, const struct segment **loose)
+{
+	uint64_t wired = 0, next;
+
+	*loose = NULL;
+	for (; place < end; place = next) {
+		const struct segment *segment = contig_physmap_segment(place);
+
+		next = align_down(place, SUPERPAGE_SIZE) + SUPERPAGE_SIZE;
+		if (next > end)
+			next = end;
+		if (segment && segment_is_wired(segment))
+			wired += next - place;
+		else
+			*loose = segment;
+	}
+	return wired;
+}
+
+/* On superpages, but free to move: less than was promised. */
+static void count_loose(const struct segment *loose, uint64_t bytes)
+{
+	char text[SHIM_REASON_LEN] = "not wired: ";
+	size_t len = strlen(text);
+
+	if (loose)
+		contig_segment_why(loose, text + len, sizeof(text) - len);
+	shim_count(SHIM_FALLBACKS, 1);
+	shim_count(SHIM_FALLBACK_BYTES, bytes);
+	shim_reason(text, bytes);
+}
+
 static void count_extent(const struct contig_pool *from, uint64_t frame, size_t bytes)
 {
-	struct segment *segment = contig_physmap_segment(frame << FRAME_SHIFT);
+	const struct segment *loose;
+	uint64_t place = frame << FRAME_SHIFT;
+	uint64_t wired = wired_bytes(place, place + bytes, &loose);
 
 	shim_count(SHIM_ON_SUPERPAGES, bytes);
-	if (segment && contig_segment_wiring(segment) == CONTIG_WIRING_PINNED)
-		shim_count(SHIM_WIRED, bytes);
+	shim_count(SHIM_WIRED, wired);
+	if (wired < bytes)
+		count_loose(loose, bytes - wired);
 	shim_count_max(SHIM_LARGEST_RUN, bytes);
-	shim_count_max(SHIM_PEAK, pool_held_seen(from));
+	shim_count_max(SHIM_PEAK, contig_limit_claimed() + pool_held_seen(from));
 }
 
 static void *alloc_inside(size_t bytes, size_t align, bool *zero)
@@ -425,6 +470,19 @@ bool shim_extent_ours(const void *p)
 	struct segment *segment = segment_of(p);
 
 	return segment && !segment->inherited && segment->pool == shim_pool();
+}
+
+bool shim_extent_wired(const void *p, size_t bytes)
+{
+	uint64_t place = address_place(p), end = place + bytes;
+
+	for (; place < end; place = align_down(place, SUPERPAGE_SIZE) + SUPERPAGE_SIZE) {
+		const struct segment *segment = contig_physmap_segment(place);
+
+		if (!segment || !segment_is_wired(segment))
+			return false;
+	}
+	return true;
 }
 
 bool shim_extent_inherited(const void *p)

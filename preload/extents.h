@@ -42,6 +42,8 @@ bool shim_extents_worth_trim(void);
 
 /* In this process's private pool now (not in a parent's). */
 bool shim_extent_ours(const void *p);
+/* All of a run that is ours: pinned, to the last superpage. */
+bool shim_extent_wired(const void *p, size_t bytes);
 /* In a forked child: in the parent's pool, copied. */
 bool shim_extent_inherited(const void *p);
 /* Either: an address that only the pool may unmap. */
@@ -49,6 +51,8 @@ bool shim_extent_in_window(const void *p);
 
 /* NULL before first need. */
 struct contig_pool *shim_pool(void);
+/* Bytes of superpages in it. */
+size_t shim_pool_held(void);
 
 /* Around fork(2), outside the core's handlers. */
 void shim_extents_fork_prepare(void);

@@ -6,6 +6,8 @@
  */
 #include "preload/mapping_area.h"
 
+#include "preload/report.h"
+
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/pagemap.h"
@@ -13,6 +15,7 @@
 #include "host/superpage.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
@@ -219,6 +222,16 @@ static void wire(void *va, struct mapping_run *run)
 	run->wiring = run->pin ? contig_pin_wiring(run->pin, false) : CONTIG_WIRING_NONE;
 }
 
+/* As long as the thread makes no other. */
+static const char *why_loose(const struct pin *pin)
+{
+	static __thread char text[SHIM_REASON_LEN] __attribute__((tls_model("initial-exec")));
+
+	snprintf(text, sizeof(text), "mappings: not wired: %s",
+		 pin ? contig_pin_why(pin) : "too long for one pin, or no memory for it");
+	return text;
+}
+
 int shim_mapping_run_make(void *va, size_t n, const struct mapping_wish *wish,
 			  struct mapping_run *out)
 {
@@ -240,7 +253,7 @@ int shim_mapping_run_make(void *va, size_t n, const struct mapping_wish *wish,
 	seen = look(va, n, &out->first);
 	out->contiguous = seen == 1 || (seen < 0 && n == 1);
 	if (out->wiring != CONTIG_WIRING_PINNED)
-		out->why = "mappings: can't be pinned here (RLIMIT_MEMLOCK, seccomp)";
+		out->why = why_loose(out->pin);
 	else if (!out->contiguous)
 		out->why = seen < 0 ? "mappings: frames are hidden: a run longer than 2 MiB can't be proved" :
 				      "mappings: no run of superpages as long as that";

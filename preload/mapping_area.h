@@ -19,7 +19,8 @@ struct mapping_run {
 	uint64_t first;     /* frame, or FRAME_HIDDEN */
 	struct pin *pin;    /* NULL: none */
 	enum contig_wiring wiring;
-	const char *why;    /* what is missing, NULL nothing; valid for ever */
+	const char *why;    /* what is missing, NULL nothing; valid until the
+			     * thread makes another */
 };
 
 /* What is asked of frames; all bytes. */

@@ -3,6 +3,7 @@
 #include "preload/mappings.h"
 
 #include "preload/calm.h"
+#include "preload/extents.h"
 #include "preload/inside.h"
 #include "preload/mapping_area.h"
 #include "preload/options.h"
@@ -16,6 +17,7 @@
 #include "contig/pool.h"
 #include "host/pin.h"
 #include "host/superpage.h"
+#include "phys/limit.h"
 #include "phys/settings.h"
 
 #include <errno.h>
@@ -335,6 +337,7 @@ static void area_drop(struct area *area)
 	unpin(area);
 	list_remove(area);
 	table.held -= area->slots * SUPERPAGE_SIZE;
+	contig_limit_return(area->slots * SUPERPAGE_SIZE);
 	memset(&table.head[slot], 0, area->slots * sizeof(*table.head));
 	memset(&table.slot_live[slot], 0, area->slots * sizeof(*table.slot_live));
 	memset(area, 0, sizeof(*area));
@@ -378,7 +381,7 @@ static void mark_live(struct area *area, uintptr_t start, size_t len)
 	}
 	area->live += len >> FRAME_SHIFT;
 	table.live += len;
-	shim_count_max(SHIM_PEAK, table.held);
+	shim_count_max(SHIM_PEAK, contig_limit_claimed() + shim_pool_held());
 }
 
 static uintptr_t aligned_cut(const struct area *area)
@@ -396,10 +399,17 @@ static void count_run(const struct area *area, size_t len)
 {
 	shim_count(SHIM_MAPPED, len);
 	shim_count(SHIM_ON_SUPERPAGES, len);
-	if (area->wired)
+	if (area->wired) {
 		shim_count(SHIM_WIRED, len);
-	if (area->contiguous)
+		shim_count(SHIM_LARGE_WIRED, len);
+	} else {
+		shim_count(SHIM_FALLBACKS, 1);
+		shim_count(SHIM_FALLBACK_BYTES, len);
+	}
+	if (area->contiguous) {
 		shim_count_max(SHIM_LARGEST_RUN, len);
+		shim_count(SHIM_LARGE_CONTIGUOUS, len);
+	}
 	shim_count(area->wired && area->contiguous ? SHIM_LARGE_KEPT : SHIM_LARGE_BROKEN, len);
 }
 
@@ -436,22 +446,17 @@ static uint32_t slots_for(size_t len)
 /* NULL, or what forbids so much more. */
 static const char *obstacle(size_t bytes)
 {
-	uint64_t limit = contig_settings.config.limit, room;
-	struct contig_stats stats = {.struct_size = sizeof(stats)};
+	uint64_t room;
 
 	if (table.failed_at && now_ns() - table.failed_at < REST_NS)
 		return "mappings: no superpages a moment ago";
-	if (limit) {
-		contig_stats_get(&stats);
-		if (stats.held + table.held + bytes > limit)
-			return "mappings: CONTIG_LIMIT reached";
-	}
 	room = contig_superpage_room_lately();
 	if (bytes > SUPERPAGE_SIZE && bytes > room / ROOM_PART)
 		return "mappings: more than an eighth of the memory that is left";
 	if (table.held + bytes > room)
 		return "mappings: half of the memory that could be had is taken";
-	return NULL;
+	/* Counted from here on. */
+	return contig_limit_claim(bytes) ? NULL : "mappings: CONTIG_LIMIT reached";
 }
 
 /* A new area of n slots, with the lock held on return as before; NULL with
@@ -475,6 +480,7 @@ static struct area *area_make(uint32_t n, const char **why)
 	slot = slots_reserve(n);
 	if (!slot) {
 		*why = "mappings: no address space (RLIMIT_AS)";
+		contig_limit_return(n * SUPERPAGE_SIZE);
 		return NULL;
 	}
 	for (uint32_t i = 0; i < n; i++)
@@ -484,6 +490,7 @@ static struct area *area_make(uint32_t n, const char **why)
 	pthread_mutex_lock(&lock);
 	if (err) {
 		*why = contig_reason_get();
+		contig_limit_return(n * SUPERPAGE_SIZE);
 		table.failed_at = now_ns();
 		shim_raw_munmap((void *)slot_address(slot), n * SUPERPAGE_SIZE);
 		memset(&table.head[slot], 0, n * sizeof(*table.head));
@@ -848,6 +855,7 @@ void shim_mappings_fork_parent(void)
 void shim_mappings_fork_child(void)
 {
 	shim_count(SHIM_INHERITED, table.live);
+	contig_limit_return(table.held);
 	for (uint32_t i = table.first, next; i; i = next) {
 		struct area *area = &table.area[i - 1];
 		uintptr_t start = slot_address(i - 1);

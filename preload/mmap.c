@@ -155,6 +155,7 @@ static void *serve(size_t length, int flags, bool *fail)
 	}
 	shim_count(SHIM_FALLBACKS, 1);
 	shim_count(SHIM_FALLBACK_BYTES, len);
+	shim_count(SHIM_BASE_PAGES, len);
 	shim_count(SHIM_LARGE_BROKEN, len);
 	return MAP_FAILED;
 }

@@ -32,14 +32,19 @@
 	X(ASKED, asked, SUM, BYTES, "bytes asked")                                             \
 	X(CALLS_LARGE, calls_large, SUM, COUNT, "promised whole")                              \
 	X(ASKED_LARGE, asked_large, SUM, BYTES, "bytes of these")                              \
-	/* Of asked_large: was given as one contiguous run, wired; and was not. */             \
-	X(LARGE_KEPT, large_kept, SUM, BYTES, "contiguous; of mappings: and wired")            \
+	/* Of asked_large: was given as one contiguous run, wired; and was not, though          \
+	 * it may be one of both. */                                                            \
+	X(LARGE_KEPT, large_kept, SUM, BYTES, "contiguous and wired")                          \
 	X(LARGE_BROKEN, large_broken, SUM, BYTES, "not contiguous or not wired")               \
+	X(LARGE_CONTIGUOUS, large_contiguous, SUM, BYTES, "contiguous")                        \
+	X(LARGE_WIRED, large_wired, SUM, BYTES, "wired as a whole")                            \
 	/* Requests that --strict or --limit made fail. */                                     \
 	X(REFUSED, refused, SUM, COUNT, "allocations refused")                                 \
 	/* Memory under the requests: extents, mappings and segments together. */              \
 	X(ON_SUPERPAGES, on_superpages, SUM, BYTES, "on superpages")                           \
 	X(WIRED, wired, SUM, BYTES, "wired")                                                   \
+	X(BASE_PAGES, base_pages, SUM, BYTES, "on base pages")                                 \
+	/* On base pages, or not wired. */                                                     \
 	X(FALLBACK_BYTES, fallback_bytes, SUM, BYTES, "fell back")                             \
 	X(FALLBACKS, fallbacks, SUM, COUNT, "times fallen back")                               \
 	X(LARGEST_RUN, largest_run, MAX, BYTES, "longest run")                                 \
@@ -68,7 +73,7 @@ enum shim_counter {
 };
 
 #define SHIM_REPORT_MAGIC   0x74726f7065726763ull
-#define SHIM_REPORT_VERSION 1
+#define SHIM_REPORT_VERSION 2
 #define SHIM_SLOTS          4096
 #define SHIM_REASONS        8
 #define SHIM_REASON_LEN     240 /* with the NUL; longer ones are cut */

@@ -19,10 +19,12 @@
 #include "host/pin.h"
 #include "host/superpage.h"
 #include "host/superpage_touch.h"
+#include "phys/limit.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
 #include <sys/shm.h>
@@ -43,6 +45,7 @@
 
 static struct attached {
 	uintptr_t start; /* 0: free */
+	size_t bytes; /* of superpages, claimed */
 	struct pin *pin;
 } attached[ATTACHED_MOST];
 
@@ -146,28 +149,32 @@ static void forget(uintptr_t start)
 	for (size_t i = 0; i < ATTACHED_MOST; i++)
 		if (attached[i].start == start) {
 			contig_pin_drop(attached[i].pin);
-			attached[i].start = 0;
-			attached[i].pin = NULL;
+			contig_limit_return(attached[i].bytes);
+			attached[i] = (struct attached){0};
 		}
 }
 
-/* False: no place left. */
-static bool remember(uintptr_t start, struct pin *pin)
+static struct attached *free_entry(void)
+{
+	for (size_t i = 0; i < ATTACHED_MOST; i++)
+		if (!attached[i].start)
+			return &attached[i];
+	return NULL;
+}
+
+/* With the entry that obstacle() found. */
+static void remember(uintptr_t start, size_t bytes, struct pin *pin)
 {
 	/* Taken away by munmap(2), which we don't look at. */
 	forget(start);
-	for (size_t i = 0; i < ATTACHED_MOST; i++)
-		if (!attached[i].start) {
-			attached[i].start = start;
-			attached[i].pin = pin;
-			return true;
-		}
-	return false;
+	*free_entry() = (struct attached){start, bytes, pin};
 }
 
-static void count(size_t len, size_t on_superpages, size_t run, bool wired)
+/* loose: why it isn't wired; NULL: it is. */
+static void count(size_t len, size_t on_superpages, size_t run, const char *loose)
 {
 	const char *why = NULL;
+	bool wired = !loose;
 
 	shim_count(SHIM_CALLS, 1);
 	shim_count(SHIM_ASKED, len);
@@ -178,12 +185,19 @@ static void count(size_t len, size_t on_superpages, size_t run, bool wired)
 	if (wired)
 		shim_count(SHIM_WIRED, on_superpages);
 	shim_count_max(SHIM_LARGEST_RUN, run);
-	if (on_superpages < len) {
+	shim_count(SHIM_BASE_PAGES, len - on_superpages);
+	if (on_superpages < len || !wired) {
 		shim_count(SHIM_FALLBACKS, 1);
-		shim_count(SHIM_FALLBACK_BYTES, len - on_superpages);
+		shim_count(SHIM_FALLBACK_BYTES, wired ? len - on_superpages : len);
+	}
+	if (run >= len)
+		shim_count(SHIM_LARGE_CONTIGUOUS, len);
+	if (wired && on_superpages >= len)
+		shim_count(SHIM_LARGE_WIRED, len);
+	if (on_superpages < len) {
 		why = "shared memory: superpages end before the segment does, or can't be had";
 	} else if (!wired) {
-		why = "shared memory: can't be pinned here (RLIMIT_MEMLOCK, seccomp)";
+		why = loose;
 	} else if (shim_options.low || shim_options.high != UINT64_MAX || shim_options.align ||
 		   shim_options.node >= 0) {
 		why = "shared memory: lies where the kernel put it (--below, --align, --node)";
@@ -207,15 +221,20 @@ static const char *obstacle(size_t len)
 		return "shared memory: shorter than a superpage";
 	if (len > contig_superpage_room(true) / ROOM_PART)
 		return "shared memory: more than an eighth of the memory that is left";
-	return NULL;
+	if (!free_entry())
+		return "shared memory: too many segments at once";
+	/* Counted from here on. */
+	return contig_limit_claim(align_down(len, SUPERPAGE_SIZE)) ?
+		       NULL : "shared memory: CONTIG_LIMIT reached";
 }
 
 static void *attach(int id, size_t size, int flags)
 {
 	size_t len = align_up(size, FRAME_SIZE), n, run;
+	char loose[SHIM_REASON_LEN] = "shared memory: not wired: too long for one pin";
 	struct pin *pin = NULL;
-	bool wired = false;
 	struct calm calm;
+	bool wired;
 	const char *why;
 	void *va;
 
@@ -223,6 +242,8 @@ static void *attach(int id, size_t size, int flags)
 	why = obstacle(len);
 	va = why ? (void *)-1 : attach_aligned(id, size, flags);
 	if (va == (void *)-1) {
+		if (!why)
+			contig_limit_return(align_down(len, SUPERPAGE_SIZE));
 		leave(&calm);
 		va = shim_raw_shmat(id, NULL, flags);
 		if (va != (void *)-1) {
@@ -235,17 +256,17 @@ static void *attach(int id, size_t size, int flags)
 	if (n)
 		pin = wire(va, n);
 	if (pin && contig_pin_method(pin) < PIN_PIPE) {
+		snprintf(loose, sizeof(loose), "shared memory: not wired: %s", contig_pin_why(pin));
 		contig_pin_drop(pin);
 		pin = NULL;
 	}
-	if (pin && !remember((uintptr_t)va, pin)) {
-		contig_pin_drop(pin);
-		pin = NULL;
-	}
+	contig_limit_return(align_down(len, SUPERPAGE_SIZE) - n * SUPERPAGE_SIZE);
+	if (n)
+		remember((uintptr_t)va, n * SUPERPAGE_SIZE, pin);
 	wired = pin;
 	run = longest_run(va, n);
 	leave(&calm);
-	count(len, n * SUPERPAGE_SIZE, run, wired);
+	count(len, n * SUPERPAGE_SIZE, run, wired ? NULL : loose);
 	return va;
 }
 
@@ -317,8 +338,8 @@ void shim_segments_fork_done(bool child)
 	for (size_t i = 0; child && i < ATTACHED_MOST; i++) {
 		/* Attached in the child too; wired as long as the parent is. */
 		contig_pin_forget(attached[i].pin);
-		attached[i].start = 0;
-		attached[i].pin = NULL;
+		contig_limit_return(attached[i].bytes);
+		attached[i] = (struct attached){0};
 	}
 	pthread_mutex_unlock(&lock);
 }

@@ -81,7 +81,8 @@ _contig_columns() {
 		largest_free pinned resident unwired superpages_2m superpages_1g \
 		superpages_thp requests failures reclaims taken returned metadata ;;
 	run) echo pid name state asked on_superpages wired fallback_bytes largest_run parent \
-		forked calls large_kept large_broken peak mapped inherited ;;
+		forked calls large_kept large_broken large_contiguous large_wired base_pages \
+		peak mapped inherited ;;
 	esac
 }
 

@@ -190,7 +190,7 @@ static struct sum *add_up(const struct shim_report *map)
 
 static uint64_t taken(const uint64_t *counter)
 {
-	return counter[SHIM_ON_SUPERPAGES] + counter[SHIM_FALLBACK_BYTES];
+	return counter[SHIM_ON_SUPERPAGES] + counter[SHIM_BASE_PAGES];
 }
 
 static int by_memory(const void *a, const void *b)
@@ -275,10 +275,12 @@ static void for_people(struct emitter *e, const struct sum *sum,
 	line(e, "Asked", "%s in %" PRIu64 " allocations%s", SIZE(SHIM_ASKED), c[SHIM_CALLS],
 	     c[SHIM_REFUSED] ? ", some refused" : "");
 	if (c[SHIM_CALLS_LARGE])
-		line(e, "Promised", "%s in %" PRIu64 " of %s and more: %s contiguous",
+		line(e, "Promised",
+		     "%s in %" PRIu64 " of %s and more: %s kept (%s contiguous, %s wired)",
 		     SIZE(SHIM_ASKED_LARGE), c[SHIM_CALLS_LARGE],
 		     emitter_size(e, ending->threshold, threshold, sizeof(threshold)),
-		     SHARE(c[SHIM_LARGE_KEPT], large));
+		     SHARE(c[SHIM_LARGE_KEPT], large), SHARE(c[SHIM_LARGE_CONTIGUOUS], large),
+		     SHARE(c[SHIM_LARGE_WIRED], large));
 	if (taken(c))
 		line(e, "Memory", "%s: %s on superpages, %s wired; longest run %s, peak %s",
 		     emitter_size(e, taken(c), (char[32]){0}, 32),
@@ -296,8 +298,9 @@ static void for_people(struct emitter *e, const struct sum *sum,
 		     c[SHIM_FORKS_PINNED], c[SHIM_FORKS_SWAPPED], c[SHIM_FORKS_COW],
 		     c[SHIM_FORKS_REFUSED]);
 	if (c[SHIM_FALLBACKS] || c[SHIM_FALLBACK_BYTES])
-		line(e, "Fell back", "%s, %" PRIu64 " times", SIZE(SHIM_FALLBACK_BYTES),
-		     c[SHIM_FALLBACKS]);
+		line(e, "Fell back", "%s, %" PRIu64 " time%s: %s on base pages, the rest not wired",
+		     SIZE(SHIM_FALLBACK_BYTES), c[SHIM_FALLBACKS],
+		     c[SHIM_FALLBACKS] == 1 ? "" : "s", SIZE(SHIM_BASE_PAGES));
 	if (c[SHIM_INHERITED])
 		line(e, "Inherited", "%s by forked children, not wired there",
 		     SIZE(SHIM_INHERITED));
@@ -385,6 +388,9 @@ static const struct column process_columns[] = {
 	{"calls", "CALLS", COLUMN_EXTRA},
 	{"large_kept", "KEPT", COLUMN_EXTRA},
 	{"large_broken", "BROKEN", COLUMN_EXTRA},
+	{"large_contiguous", "CONTIGUOUS", COLUMN_EXTRA},
+	{"large_wired", "WHOLE WIRED", COLUMN_EXTRA},
+	{"base_pages", "BASE PAGES", COLUMN_EXTRA},
 	{"peak", "PEAK", COLUMN_EXTRA},
 	{"mapped", "MAPPED", COLUMN_EXTRA},
 	{"inherited", "INHERITED", COLUMN_EXTRA},
@@ -419,6 +425,9 @@ static void emit_processes(struct emitter *e, struct sum *sum, bool all)
 			value_count(c[SHIM_CALLS]),
 			value_bytes(c[SHIM_LARGE_KEPT]),
 			value_bytes(c[SHIM_LARGE_BROKEN]),
+			value_bytes(c[SHIM_LARGE_CONTIGUOUS]),
+			value_bytes(c[SHIM_LARGE_WIRED]),
+			value_bytes(c[SHIM_BASE_PAGES]),
 			value_bytes(c[SHIM_PEAK]),
 			value_bytes(c[SHIM_MAPPED]),
 			value_bytes(c[SHIM_INHERITED]),

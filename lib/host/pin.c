@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <linux/capability.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@
 struct pin {
 	enum pin_method method;
 	unsigned int n;
+	char why[200]; /* not io_uring */
 	union {
 		struct pin_uring uring;
 		struct pin_pipe pipes;
@@ -59,9 +61,28 @@ static void unlock(const struct iovec *ranges, unsigned int n)
 		syscall(SYS_munlock, ranges[i].iov_base, ranges[i].iov_len);
 }
 
+static bool is_memlock_exempt(void);
+
+static _Atomic bool leave_memlock;
+
+void contig_pin_leave_memlock(void)
+{
+	atomic_store(&leave_memlock, true);
+}
+
+static bool is_memlock_limited(void)
+{
+	struct rlimit limit;
+
+	return !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur != RLIM_INFINITY &&
+	       !is_memlock_exempt();
+}
+
 static int lock_ranges(struct pin *pin, const struct iovec *ranges,
 		       unsigned int n)
 {
+	if (atomic_load(&leave_memlock) && is_memlock_limited())
+		return -EPERM;
 	for (unsigned int i = 0; i < n; i++) {
 		if (syscall(SYS_mlock, ranges[i].iov_base, ranges[i].iov_len) < 0) {
 			int err = -errno;
@@ -144,9 +165,13 @@ struct pin *contig_pin_make(const struct iovec *ranges, unsigned int n,
 	}
 	pin->method = (enum pin_method)method;
 	if (method < PIN_PIPE && errors[PIN_URING])
-		contig_reason_set("pin: io_uring: %s; pipe: %s",
-				  uring_obstacle(errors[PIN_URING]),
-				  strerror(-errors[PIN_PIPE]));
+		snprintf(pin->why, sizeof(pin->why), "io_uring: %s; pipe: %s",
+			 uring_obstacle(errors[PIN_URING]), strerror(-errors[PIN_PIPE]));
+	else if (method < PIN_URING)
+		snprintf(pin->why, sizeof(pin->why), "io_uring: %s",
+			 errors[PIN_URING] ? uring_obstacle(errors[PIN_URING]) : "not allowed");
+	if (method < PIN_PIPE && errors[PIN_URING])
+		contig_reason_set("pin: %s", pin->why);
 	contig_debug(PIN, "%u ranges by %s", n, names[method]);
 	return pin;
 }
@@ -154,6 +179,11 @@ struct pin *contig_pin_make(const struct iovec *ranges, unsigned int n,
 enum pin_method contig_pin_method(const struct pin *pin)
 {
 	return pin->method;
+}
+
+const char *contig_pin_why(const struct pin *pin)
+{
+	return pin->why;
 }
 
 bool contig_pin_alive(const struct pin *pin)

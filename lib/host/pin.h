@@ -45,6 +45,9 @@ struct pin;
 struct pin *contig_pin_make(const struct iovec *ranges, unsigned int n,
 			    size_t page_size, bool inherit);
 enum pin_method contig_pin_method(const struct pin *pin);
+/* What was in the way of io_uring; "" when that is the method.  As long as the
+ * pin lives. */
+const char *contig_pin_why(const struct pin *pin);
 bool contig_pin_alive(const struct pin *pin);
 /* What the pin (still) promises for hugetlb or other memory. */
 enum contig_wiring contig_pin_wiring(const struct pin *pin, bool hugetlb);
@@ -79,6 +82,10 @@ struct pin_ability {
 	bool memlock_exempt;    /* CAP_IPC_LOCK */
 };
 void contig_pin_ability(struct pin_ability *out);
+
+/* Not mlock where RLIMIT_MEMLOCK counts: that is for the program, which can't
+ * know that we are there.  (io_uring's is another count, by user.) */
+void contig_pin_leave_memlock(void);
 
 /* Restrict methods: highest allowed, for tests and CONTIG_PIN. */
 void contig_pin_allow(enum pin_method highest);

@@ -7,6 +7,7 @@
 #include "host/available.h"
 #include "host/nodes.h"
 #include "phys/candidates.h"
+#include "phys/limit.h"
 #include "phys/reclaim.h"
 #include "phys/settings.h"
 
@@ -65,28 +66,15 @@ uint64_t contig_attempt_budget(void)
 	return most < room ? most : room;
 }
 
-static int add_held(struct contig_pool *pool, void *arg)
-{
-	contig_lock(&pool->lock);
-	*(uint64_t *)arg += pool->held;
-	contig_unlock(&pool->lock);
-	return 0;
-}
-
 uint64_t contig_attempt_limit(struct contig_pool *pool)
 {
-	uint64_t limit = contig_settings.config.limit, room = UINT64_MAX, held = 0;
+	uint64_t room = contig_limit_room(), held, own;
 
-	if (limit) {
-		contig_pool_each(add_held, &held);
-		room = limit > held ? limit - held : 0;
-	}
 	if (pool->limit) {
-		held = 0;
-		add_held(pool, &held);
-		limit = pool->limit > held ? pool->limit - held : 0;
-		if (limit < room)
-			room = limit;
+		held = contig_pool_held(pool);
+		own = pool->limit > held ? pool->limit - held : 0;
+		if (own < room)
+			room = own;
 	}
 	return room;
 }
@@ -118,6 +106,21 @@ static size_t take_step(struct candidates *c, size_t want)
 	return got;
 }
 
+/* Superpages of a size that may be kept of a search, and are spoken for until
+ * contig_limit_came(): at least need, or 0 beyond the limit. */
+static size_t expect(const struct attempt *a, uint64_t size, size_t need)
+{
+	uint64_t room = contig_attempt_limit(a->pool) / size;
+	size_t most = room < need + GROWTH_MOST ? (size_t)room : need + GROWTH_MOST;
+
+	if (most < need)
+		return 0;
+	if (contig_limit_expect(most * size))
+		return most;
+	/* Others grow at once, and may leave enough. */
+	return contig_limit_expect(need * size) ? need : 0;
+}
+
 static size_t take_from(const struct attempt *a)
 {
 	uint64_t size = a->source == CONTIG_SOURCE_1G ? GIGAPAGE_SIZE : SUPERPAGE_SIZE;
@@ -129,16 +132,16 @@ static size_t take_from(const struct attempt *a)
 	/* Two superpages whose frames are hidden are never known to touch. */
 	if (contig_machine.level == CONTIG_LEVEL_HIDDEN && need > 1)
 		return 0;
-	if (contig_attempt_limit(a->pool) / size < need) {
-		contig_attempt_because("%s leaves no room for %zu more superpages",
-			a->pool->limit ? "the pool's limit" : "CONTIG_LIMIT", need);
-		return 0;
-	}
-	keep_most = (size_t)(contig_attempt_limit(a->pool) / size);
 	most = a->unlocked ? need : (size_t)(a->most / size);
 	if (most < need) {
 		contig_attempt_because("%s: %s may be held at once, less than is needed (CONTIG_RECLAIM_MAX, available memory, cgroup or nr_overcommit)",
 			a->name, contig_size_print(a->most, held, sizeof(held)));
+		return 0;
+	}
+	keep_most = expect(a, size, need);
+	if (!keep_most) {
+		contig_attempt_because("%s leaves no room for %zu more superpages",
+			a->pool->limit ? "the pool's limit" : "CONTIG_LIMIT", need);
 		return 0;
 	}
 	contig_reason_clear();
@@ -175,8 +178,9 @@ static size_t take_from(const struct attempt *a)
 				contig_size_print(contig_candidates_longest(&c), run, sizeof(run)));
 	}
 	got = contig_candidates_finish(&c);
+	contig_limit_came(keep_most * size);
 	if (found && !got)
-		contig_attempt_because("%s: a run was found, but could not be mapped: %s", a->name,
+		contig_attempt_because("%s: a run was found, but could not be taken: %s", a->name,
 			contig_reason_get());
 	return got;
 }

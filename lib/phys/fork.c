@@ -7,6 +7,7 @@
 #include "host/bare.h"
 #include "phys/backing.h"
 #include "phys/fork_plan.h"
+#include "phys/limit.h"
 #include "phys/magazine.h"
 #include "phys/memmap.h"
 #include "phys/physmap.h"
@@ -167,6 +168,7 @@ static void child(void)
 	contig_fork_generation++;
 	contig_records_fork_child();
 	contig_magazines_fork_child();
+	contig_limit_fork_child();
 	for (struct contig_pool *p = contig_pools; p; p = p->next)
 		inherit(p);
 	release();

@@ -424,8 +424,7 @@ static void unpin_collapsed(struct segment *segment, uint64_t place, uint64_t by
 	(void)bytes;
 	if (is_hugetlb(segment) || !segment->pin)
 		return;
-	contig_pin_drop(segment->pin);
-	segment->pin = NULL;
+	contig_segment_unpin(segment);
 }
 
 void contig_fork_leave(void)

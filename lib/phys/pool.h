@@ -38,6 +38,7 @@ struct contig_pool {
 	 * superpage; [1]: nothing to collapse either.  Relaxed atomics. */
 	uint64_t dry_until[2][HOST_NODES_MAX];
 	bool first_tried;     /* its first superpages were asked for */
+	bool wired_only;      /* private: what can't be pinned doesn't come in */
 	bool quarantined;     /* some of its blocks are, see backing.h */
 	uint64_t withheld_frames; /* free, but quarantined */
 	struct extent_set *free[HOST_NODES_MAX]; /* NULL until used */

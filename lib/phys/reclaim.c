@@ -10,6 +10,7 @@
 #include "phys/candidates.h"
 #include "phys/counters.h"
 #include "phys/growth.h"
+#include "phys/limit.h"
 #include "phys/physmap.h"
 #include "phys/reach.h"
 #include "phys/settings.h"
@@ -351,7 +352,12 @@ size_t contig_reclaim_near(struct contig_pool *pool, const struct frame_request 
 static size_t acquire(struct contig_pool *pool, enum contig_source source, size_t n, int node)
 {
 	struct candidates c;
+	size_t got;
 
+	if (!contig_limit_expect((uint64_t)n << SUPERPAGE_SHIFT)) {
+		contig_attempt_because("CONTIG_LIMIT leaves no room for %zu more superpages", n);
+		return 0;
+	}
 	contig_candidates_init(&c, pool, source);
 	if (node >= 0)
 		c.want.node = contig_machine.nodes[node];
@@ -361,7 +367,9 @@ static size_t acquire(struct contig_pool *pool, enum contig_source source, size_
 		contig_attempt_because("%s: %s", source == CONTIG_SOURCE_THP ? "collapse" : "2M pool",
 			*contig_reason_get() ? contig_reason_get() : "fewer than needed");
 	contig_candidates_keep_all(&c);
-	return contig_candidates_finish(&c);
+	got = contig_candidates_finish(&c);
+	contig_limit_came((uint64_t)n << SUPERPAGE_SHIFT);
+	return got;
 }
 
 /* Superpages until so many frames are free ... */

@@ -15,6 +15,7 @@
 #include "phys/pool_record.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -46,13 +47,27 @@ static struct pin *make_pin(const struct segment *segment, const uint64_t *place
 	return contig_pin_make(ranges, n, segment->page_size, inherited_pin(segment->pool));
 }
 
+/* A pipe's reference does not stop copy-on-write after a fork. */
+static bool holds_private(const struct pin *pin)
+{
+	return pin && contig_pin_method(pin) == PIN_URING;
+}
+
+/* Under contig_pin_lock, or of a segment that nobody knows yet. */
+static void set_pin(struct segment *segment, struct pin *pin)
+{
+	segment->pin = pin;
+	__atomic_store_n(&segment->wired, !segment->shared && holds_private(pin),
+			 __ATOMIC_RELAXED);
+}
+
 static void replace_pin(struct segment *segment, struct pin *new)
 {
 	struct pin *old;
 
 	contig_lock(&contig_pin_lock);
 	old = segment->pin;
-	segment->pin = new;
+	set_pin(segment, new);
 	contig_unlock(&contig_pin_lock);
 	/* Locks don't nest: undoing the old ones would undo the new ones.  What
 	 * leaves is unlocked as it goes. */
@@ -118,10 +133,16 @@ static int make_group(struct contig_pool *pool, struct superpage_batch *batch, s
 		ranges[n].iov_len = segment->page_size;
 		n++;
 	}
-	segment->pin = contig_pin_make(ranges, n, segment->page_size, inherited_pin(pool));
+	set_pin(segment, contig_pin_make(ranges, n, segment->page_size, inherited_pin(pool)));
 	if (!segment->pin) {
 		free(segment);
 		return -ENOMEM;
+	}
+	if (pool->wired_only && !segment->wired) {
+		contig_reason_set("it can't be wired: %s", contig_pin_why(segment->pin));
+		contig_pin_drop(segment->pin);
+		free(segment);
+		return -EPERM;
 	}
 	group->segment = segment;
 	group->first = first;
@@ -235,7 +256,7 @@ static void lock_again(struct segment *segment)
 		return;
 	/* Not dropped: others may live at the staging addresses by then. */
 	contig_pin_forget(segment->pin);
-	segment->pin = pin;
+	set_pin(segment, pin);
 }
 
 /* Hand a mapped segment to its pool. */
@@ -538,13 +559,29 @@ static enum contig_wiring wiring_locked(const struct segment *segment)
 
 	if (!segment->pin)
 		return CONTIG_WIRING_NONE;
-	/* A pipe's reference does not stop copy-on-write after a fork. */
 	if (!segment->shared && contig_pin_method(segment->pin) == PIN_PIPE)
 		return hugetlb ? CONTIG_WIRING_RESIDENT : CONTIG_WIRING_NONE;
 	/* A child doesn't inherit memory locks. */
 	if (segment->inherited && contig_pin_method(segment->pin) == PIN_MLOCK)
 		return hugetlb ? CONTIG_WIRING_RESIDENT : CONTIG_WIRING_NONE;
 	return contig_pin_wiring(segment->pin, hugetlb);
+}
+
+void contig_segment_unpin(struct segment *segment)
+{
+	contig_pin_drop(segment->pin);
+	set_pin(segment, NULL);
+}
+
+void contig_segment_why(const struct segment *segment, char *buf, size_t len)
+{
+	const char *why = "unpinned at a fork";
+
+	contig_lock(&contig_pin_lock);
+	if (segment->pin && *contig_pin_why(segment->pin))
+		why = contig_pin_why(segment->pin);
+	snprintf(buf, len, "%s", why);
+	contig_unlock(&contig_pin_lock);
 }
 
 enum contig_wiring contig_segment_wiring(const struct segment *segment)

@@ -31,6 +31,7 @@ struct segment {
 	struct backing_file *file; /* NULL: private memory */
 	uint32_t indices[PIN_SLOTS]; /* of the superpages in the file */
 	struct pin *pin; /* NULL at the simulated level; contig_pin_lock */
+	bool wired; /* private: pinned, for good but for a fork; a relaxed atomic */
 };
 
 /* Guards the pin of every segment: trimming replaces it while others ask how
@@ -67,6 +68,15 @@ struct pin *contig_segment_pin(const struct segment *segment);
 void contig_segment_pin_again(struct segment *segment);
 
 enum contig_wiring contig_segment_wiring(const struct segment *segment);
+/* Of private memory the same, without a lock: whether it is pinned. */
+static inline bool segment_is_wired(const struct segment *segment)
+{
+	return __atomic_load_n(&segment->wired, __ATOMIC_RELAXED);
+}
+/* Why it isn't, in words that stand behind "not wired: ". */
+void contig_segment_why(const struct segment *segment, char *buf, size_t len);
+/* For fork_plan.c: its pin may go, and frames move. */
+void contig_segment_unpin(struct segment *segment);
 
 /* What a place in the direct map is made of: a copy, since the segment may go
  * at any time.  false: nothing of ours is there (UINT64_MAX included). */

@@ -292,6 +292,33 @@ COLUMNS=80 run 0 run --report=:"$tmp/report" -- sh -c 'for i in 1 2 3 4 5 6 7 8 
 mv "$tmp/report" "$tmp/out"
 narrow 80 "the report"
 output_has '^and [0-9]+ more'
+# What is not wired is not as promised, contiguous or not: the kernel says what
+# a program that may lock 4 MiB has pinned.
+if can_be_nobody; then
+	wired() # OPTION...
+	{
+		(ulimit -l 4096 && exec setpriv --bounding-set -ipc_lock "$CONTIG" run \
+			--report=json:"$tmp/report" "$@" -- "$top_builddir/tests/integration/victim_malloc" \
+			wired 20000000) >"$tmp/out" 2>"$tmp/err" || wrong "wired: $(cat "$tmp/out" "$tmp/err")"
+		read -r _ got _ pinned <"$tmp/out"
+		mv "$tmp/report" "$tmp/out"
+		json_is "d['total']['large_kept'] <= $pinned"
+		json_is 'd["total"]["large_kept"] <= d["total"]["large_contiguous"]'
+		json_is 'd["total"]["large_kept"] <= d["total"]["large_wired"]'
+	}
+	wired
+	error_has 'only 4 MiB can be wired'
+	[ "$got" -ge 20000000 ] || wrong "only $got bytes"
+	json_is 'd["total"]["large_kept"] + d["total"]["large_broken"] == d["total"]["asked_large"]'
+	json_is 'd["total"]["fallback_bytes"] >= d["total"]["large_broken"]'
+	json_is "d['total']['large_contiguous'] >= $got"
+	json_is 'any("not wired: io_uring: RLIMIT_MEMLOCK" in r["what"] for r in d["reasons"])'
+	json_is 'not d["promised"]'
+	wired --strict
+	[ "$got" -le "$pinned" ] || wrong "--strict: $got bytes, of which $pinned are pinned"
+	json_is 'd["total"]["refused"] > 0 and not d["total"]["large_broken"] and not d["total"]["fallback_bytes"]'
+	json_is 'any("can'\''t be wired" in r["what"] for r in d["reasons"])'
+fi
 # The program can write into what it counts in, and can't hurt the reader.
 cat >"$tmp/hostile.py" <<'PY'
 import mmap, os, random

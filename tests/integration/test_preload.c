@@ -139,6 +139,39 @@ static void strict(void)
 	right("strict", "20000000");
 }
 
+/* Where the kernel makes superpages of all memory by itself, only what is
+ * pinned is known to be ours. */
+static bool kernel_makes_superpages(void)
+{
+	FILE *f = fopen("/sys/kernel/mm/transparent_hugepage/enabled", "re");
+	char text[64] = "";
+
+	if (f && !fgets(text, sizeof(text), f))
+		text[0] = '\0';
+	if (f)
+		fclose(f);
+	return strstr(text, "[always]");
+}
+
+/* Heap, mappings and segments have one limit together, whoever comes first. */
+static void one_limit(void)
+{
+	static const char *const orders[] = {"0", "1", "2"};
+
+	for (size_t i = 0; i < 3; i++) {
+		struct outcome out = victim("mixed", orders[i], true);
+		size_t pinned, superpages;
+
+		require(!out.status &&
+				sscanf(out.out, "pinned %zu superpages %zu", &pinned, &superpages) == 2,
+			"order %zu: exit %d\n%s%s", i, out.status, out.out, out.err);
+		require(pinned <= 16 * MIB, "order %zu: %zu bytes pinned", i, pinned);
+		require(pinned >= 8 * MIB, "order %zu: only %zu bytes pinned", i, pinned);
+		require(superpages <= 16 * MIB || kernel_makes_superpages(),
+			"order %zu: %zu bytes on superpages", i, superpages);
+	}
+}
+
 static void unresolved(void)
 {
 	wrong("unresolved", NULL);
@@ -188,6 +221,9 @@ int main(int argc, char **argv)
 		{"trims_hugetlb", trims, POOL_PAGES, CASE_SLOW, "CONTIG_SOURCES=2m"},
 		{"beyond_limit", beyond_limit, POOL_ANY, CASE_SLOW, "CONTIG_LIMIT=8M"},
 		{"strict", strict, 0, CASE_SEES, "CONTIG_LIMIT=8M CONTIG_RUN_STRICT=1"},
+		{"one_limit_collapsed", one_limit, 0, 0, "CONTIG_LIMIT=16M CONTIG_SOURCES=thp"},
+		{"one_limit_hugetlb", one_limit, POOL_PAGES, 0,
+		 "CONTIG_LIMIT=16M CONTIG_SOURCES=2m,thp"},
 		{"unresolved", unresolved, POOL_ANY, CASE_SEES, NULL},
 		{"restricted", restricted, POOL_ANY, 0, NULL},
 		{"other_conf", other_conf, POOL_ANY, CASE_SLOW, "CONTIG_SOURCES=thp"},

@@ -17,6 +17,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ipc.h>
+#include <sys/mman.h>
+#include <sys/shm.h>
 #include <unistd.h>
 
 #define PAGE ((size_t)4096)
@@ -468,18 +471,19 @@ static void early_block(size_t unused)
 	early = NULL;
 }
 
+/* Without malloc, which may have nothing left. */
 static long status_kib(const char *field)
 {
-	char line[256];
-	long kib = -1;
-	FILE *f = fopen("/proc/self/status", "re");
+	int fd = open("/proc/self/status", O_RDONLY | O_CLOEXEC);
+	char text[8192];
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
 
-	while (f && kib < 0 && fgets(line, sizeof(line), f))
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	for (char *line = text; line; line = strchr(line, '\n'), line += !!line)
 		if (!strncmp(line, field, strlen(field)) && line[strlen(field)] == ':')
-			kib = strtol(line + strlen(field) + 1, NULL, 10);
-	if (f)
-		fclose(f);
-	return kib;
+			return strtol(line + strlen(field) + 1, NULL, 10);
+	return -1;
 }
 
 /* What most programs of a pipeline are. */
@@ -528,6 +532,82 @@ static void strict(size_t bytes)
 	memset(p, 1, 100000);
 	expect(contiguous(p, 100000), "at %p", (void *)p);
 	free(p);
+}
+
+/* Blocks of 1 MiB, as many as there are; what of them the kernel holds pinned
+ * is for the caller to judge. */
+static void wired(size_t bytes)
+{
+	static char buffer[256];
+	size_t got = 0;
+	char *p;
+
+	setvbuf(stdout, buffer, _IOFBF, sizeof(buffer));
+	while (got < bytes && (p = malloc(MIB))) {
+		memset(p, 1, MIB);
+		expect(contiguous(p, MIB), "at %p", (void *)p);
+		got += MIB;
+	}
+	printf("got %zu pinned %zu\n", got, (size_t)status_kib("VmPin") << 10);
+}
+
+/* KiB of a line of smaps, of all mappings together. */
+static size_t smaps_kib(const char *field)
+{
+	char text[4096], *line;
+	int fd = open("/proc/self/smaps_rollup", O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? 0 : read(fd, text, sizeof(text) - 1);
+
+	close(fd);
+	text[n > 0 ? n : 0] = '\0';
+	line = strstr(text, field);
+	return line ? strtoul(line + strlen(field), NULL, 10) : 0;
+}
+
+static void take_heap(size_t bytes)
+{
+	char *p = malloc(bytes);
+
+	expect(p, "malloc(%zu)", bytes);
+	memset(p, 1, bytes);
+}
+
+static void take_mapping(size_t bytes)
+{
+	char *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	expect(p != MAP_FAILED, "mmap(%zu): %s", bytes, strerror(errno));
+	memset(p, 2, bytes);
+}
+
+static void take_segment(size_t bytes)
+{
+	int id = shmget(IPC_PRIVATE, bytes, IPC_CREAT | 0600);
+	char *p = id < 0 ? (void *)-1 : shmat(id, NULL, 0);
+
+	shmctl(id, IPC_RMID, NULL);
+	expect(p != (void *)-1, "shmat(%zu): %s", bytes, strerror(errno));
+	memset(p, 3, bytes);
+}
+
+/* Memory of all kinds, in some order, and the most superpages at any time. */
+static void mixed(size_t order)
+{
+	static void (*const kinds[])(size_t) = {take_heap, take_mapping, take_segment};
+	static const unsigned char orders[][3] = {{0, 1, 2}, {1, 0, 2}, {2, 1, 0}};
+	size_t most_pinned = 0, most_huge = 0;
+
+	for (int i = 0; i < 24; i++) {
+		size_t pinned, huge;
+
+		kinds[orders[order % 3][i / 8]](2 * MIB);
+		pinned = (size_t)status_kib("VmPin") << 10;
+		huge = (smaps_kib("AnonHugePages:") + smaps_kib("ShmemPmdMapped:") +
+			smaps_kib("Shared_Hugetlb:") + smaps_kib("Private_Hugetlb:")) << 10;
+		most_pinned = pinned > most_pinned ? pinned : most_pinned;
+		most_huge = huge > most_huge ? huge : most_huge;
+	}
+	printf("pinned %zu superpages %zu\n", most_pinned, most_huge);
 }
 
 /* More than the limit: all of it usable. */
@@ -588,10 +668,11 @@ int main(int argc, char **argv)
 	} all[] = {
 		{"alignments", alignments}, {"beyond", beyond},     {"blocks", blocks},
 		{"destructors", destructors}, {"early", early_block}, {"family", family},
-		{"foreign", foreign},       {"modest", modest},     {"opens", opens},
+		{"foreign", foreign},       {"mixed", mixed},       {"modest", modest},
+		{"opens", opens},
 		{"pages", pages},           {"reallocs", reallocs}, {"strict", strict},
 		{"threads", threads},       {"trims", trims},       {"unresolved", unresolved},
-		{"whose", whose},
+		{"whose", whose},           {"wired", wired},
 	};
 
 	for (size_t i = 0; argc > 1 && i < sizeof(all) / sizeof(all[0]); i++) {

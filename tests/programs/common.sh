@@ -80,7 +80,7 @@ used() # WHAT [EXPRESSION [EXPRESSION THAT NEEDS LONG RUNS]]
 import json, sys
 d = json.load(open(sys.argv[1]))
 t = d["total"]
-taken = t["on_superpages"] + t["fallback_bytes"]
+taken = t["on_superpages"] + t["base_pages"]
 rules = ["t['on_superpages'] >= 2**21", "t['wired'] > 0", "t['refused'] == 0",
          "t['calls'] > 0 and t['asked'] > 0", sys.argv[2]]
 if sys.argv[3] != "0":
