@@ -6,6 +6,7 @@
 #include "base/reason.h"
 #include "host/aside.h"
 #include "host/hugetlb.h"
+#include "host/pagemap.h"
 #include "host/superpage.h"
 #include "host/threads.h"
 #include "phys/extent.h"
@@ -24,6 +25,8 @@
 #define LATE_PAUSE_NS 5000000
 /* A ring that is dropped lets go of its frames after a grace period. */
 #define UNPIN_NS 40000000
+/* Read at once, on the stack of a program's thread. */
+#define FRAMES_AT_ONCE 128
 
 enum { SIZE_2M, SIZE_1G, SIZES };
 
@@ -463,8 +466,8 @@ static void let_signals(void)
 	plan.blocked = false;
 }
 
-/* Its frames are shared with a child, and will move: it is what a child's
- * copies are.  What is free in it is lost to the pool. */
+/* Its frames are shared with a child and will move, or have moved: it is what a
+ * child's copies are.  What is free in it is lost to the pool. */
 static void let_go(struct contig_pool *pool, struct segment *segment)
 {
 	uint64_t start, count, taken = 0;
@@ -491,7 +494,7 @@ static void let_go(struct contig_pool *pool, struct segment *segment)
 	pool->live_frames -= (segment->n * segment->page_size >> FRAME_SHIFT) - taken;
 	pool_held_set(pool, pool->held - segment->n * segment->page_size);
 	segment->inherited = true;
-	segment->plain = true;
+	segment->plain = !is_hugetlb(segment);
 }
 
 static void let_go_collapsed(void)
@@ -544,17 +547,56 @@ uint64_t contig_fork_inherited(void)
 	return bytes;
 }
 
+/* Whether all frames of a superpage still are where its place says. */
+static bool stayed(const struct segment *segment, uint64_t place, int pagemap)
+{
+	uint64_t frames[FRAMES_AT_ONCE];
+	size_t n = is_hugetlb(segment) ? 1 : SUPERPAGE_FRAMES;
+
+	for (size_t i = 0; i < n; i += FRAMES_AT_ONCE) {
+		size_t some = n < FRAMES_AT_ONCE ? n : FRAMES_AT_ONCE;
+
+		if (contig_pagemap_read(pagemap, (uintptr_t)place_address(place) + i * FRAME_SIZE,
+					some, frames) < 0)
+			return false;
+		for (size_t j = 0; j < some; j++)
+			if (frames[j] != (place >> FRAME_SHIFT) + i + j)
+				return false;
+	}
+	return true;
+}
+
+static bool all_stayed(const struct segment *segment, int pagemap)
+{
+	for (unsigned int i = 0; i < segment->n; i++)
+		if (!stayed(segment, segment->places[i], pagemap))
+			return false;
+	return true;
+}
+
 void contig_fork_pin_again(void)
 {
+	bool known = contig_physmap.level == CONTIG_LEVEL_PHYSICAL;
+	int pagemap = known ? contig_pagemap_open(0) : -1;
+
 	/* Segments come and go only under this lock. */
 	contig_lock(&contig_reclaim_lock);
 	contig_lock(&contig_pools_lock);
 	for (struct contig_pool *p = contig_pools; p; p = p->next)
 		for (struct segment *s = p->segments; is_private(p) && s; s = s->next)
-			if (!s->inherited && is_pinned(s))
+			if (!s->inherited && is_pinned(s)) {
 				contig_segment_pin_again(s);
+				if (!known || all_stayed(s, pagemap))
+					continue;
+				contig_debug(FORK, "frames moved while unpinned");
+				contig_lock(&p->lock);
+				let_go(p, s);
+				contig_unlock(&p->lock);
+			}
 	contig_unlock(&contig_pools_lock);
 	contig_unlock(&contig_reclaim_lock);
+	if (pagemap >= 0)
+		close(pagemap);
 }
 
 bool contig_fork_came(uint64_t place)

@@ -50,7 +50,8 @@ enum contig_fork_way contig_fork_done(void);
 uint64_t contig_fork_inherited(void);
 
 /* Pins of private pools were given up (contig_pin_release_now()) for an exec
- * that failed: make them anew. */
+ * that failed: make them anew.  What moved meanwhile is let go of by its pool:
+ * no address is told of it any more. */
 void contig_fork_pin_again(void);
 
 /* The next fork of this thread swaps if it can: the kernel had fewer
