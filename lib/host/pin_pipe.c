@@ -21,30 +21,13 @@
  * and fork copies them. */
 #define PIPE_FD_LOW 768
 
-/* One byte of each page from page done on, slots of them.  0/-errno. */
-static int fill_pipe(int fd, const struct iovec *ranges, unsigned int n,
-		     size_t page_size, size_t slots, size_t done)
+/* At once, on the stack of a program's thread. */
+#define SPLICE_MOST 64
+
+static int splice_all(int fd, const struct iovec *bytes, size_t n)
 {
-	struct iovec bytes[PIPE_SLOTS_MAX];
-	size_t filled = 0;
-
-	for (unsigned int i = 0; i < n && filled < slots; i++) {
-		size_t pages = ranges[i].iov_len / page_size;
-
-		if (done >= pages) {
-			done -= pages;
-			continue;
-		}
-		for (; done < pages && filled < slots; done++, filled++) {
-			bytes[filled].iov_base = (char *)ranges[i].iov_base +
-						 done * page_size;
-			bytes[filled].iov_len = 1;
-		}
-		done = 0;
-	}
-	for (size_t spliced = 0; spliced < filled;) {
-		ssize_t r = vmsplice(fd, bytes + spliced, filled - spliced,
-				     SPLICE_F_NONBLOCK);
+	for (size_t spliced = 0; spliced < n;) {
+		ssize_t r = vmsplice(fd, bytes + spliced, n - spliced, SPLICE_F_NONBLOCK);
 
 		if (r < 0 && errno == EINTR)
 			continue;
@@ -53,6 +36,35 @@ static int fill_pipe(int fd, const struct iovec *ranges, unsigned int n,
 		spliced += (size_t)r;
 	}
 	return 0;
+}
+
+/* One byte of each page from page done on, slots of them.  0/-errno. */
+static int fill_pipe(int fd, const struct iovec *ranges, unsigned int n,
+		     size_t page_size, size_t slots, size_t done)
+{
+	struct iovec bytes[SPLICE_MOST];
+	size_t filled = 0;
+	int err = 0;
+
+	for (unsigned int i = 0; i < n && slots && !err; i++) {
+		size_t pages = ranges[i].iov_len / page_size;
+
+		if (done >= pages) {
+			done -= pages;
+			continue;
+		}
+		for (; done < pages && slots && !err; done++, slots--) {
+			bytes[filled].iov_base = (char *)ranges[i].iov_base +
+						 done * page_size;
+			bytes[filled].iov_len = 1;
+			if (++filled < SPLICE_MOST)
+				continue;
+			err = splice_all(fd, bytes, filled);
+			filled = 0;
+		}
+		done = 0;
+	}
+	return err ? err : splice_all(fd, bytes, filled);
 }
 
 int contig_pin_move_up(int fd)
@@ -84,6 +96,14 @@ static int make_one(struct pin_pipe_end *end, const struct iovec *ranges,
 	/* The content stays as long as either end; and nobody can add to it. */
 	close(fds[1]);
 	end->fd = contig_pin_move_up(fds[0]);
+	if (end->fd <= STDERR_FILENO) {
+		/* Never where a daemon that closed them expects its standard streams. */
+		end->fd = fcntl(fds[0], F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+		err = end->fd < 0 ? -errno : 0;
+		close(fds[0]);
+		if (err)
+			return err;
+	}
 	end->dev = st.st_dev;
 	end->ino = st.st_ino;
 	return 0;

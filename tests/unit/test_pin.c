@@ -643,6 +643,37 @@ START_TEST(test_child_of_clone)
 }
 END_TEST
 
+/* A daemon has closed its standard streams, and may have few descriptors: what
+ * it opens next must be those, not what pins. */
+START_TEST(test_standard_streams)
+{
+	struct rlimit files = {40, 40};
+	int saved[3], first, status = 0;
+	char *p = base_pages();
+	struct pin *pin;
+
+	lab_need_frames();
+	setrlimit(RLIMIT_NOFILE, &files);
+	contig_pin_allow(PIN_PIPE);
+	for (int i = 0; i < 3; i++) {
+		saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
+		close(i);
+	}
+	pin = contig_pin_make(&(struct iovec){p, LAB_2M}, 1, LAB_4K, false);
+	first = open("/dev/null", O_RDWR);
+	if (!pin || contig_pin_method(pin) != PIN_PIPE)
+		status = 1;
+	else if (first)
+		status = 2;
+	else if (!contig_pin_alive(pin))
+		status = 3;
+	contig_pin_drop(pin);
+	for (int i = 0; i < 3; i++)
+		dup2(saved[i], i);
+	ck_assert_int_eq(status, 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("pin");
@@ -664,6 +695,7 @@ int main(void)
 	tcase_add_test(tests, test_gigapage);
 	tcase_add_test(tests, test_ability);
 	tcase_add_test(tests, test_child_of_clone);
+	tcase_add_test(tests, test_standard_streams);
 	suite_add_tcase(suite, tests);
 	return lab_run(suite);
 }
