@@ -11,7 +11,7 @@
 /*
  * Bytes of a base page.  A tree of "contig capture" says it in
  * contig/page_size; of another it is the smallest of 4K, 16K and 64K with
- * which the zones hold what /proc/meminfo has.
+ * which the zones hold what /proc/meminfo has, or reach to the end of RAM.
  */
 uint64_t base_page_size(const struct host_topology *topology);
 
