@@ -21,8 +21,7 @@
 #include <unistd.h>
 
 #define TERMINAL_ROWS 24
-#define SVG_ROWS 64
-#define SVG_COLUMNS 120
+#define SVG_CELLS (64 * PHYS_PICTURE_SVG_ACROSS)
 
 enum {
 	OPTION_NODE = OPTION_FIRST,
@@ -295,9 +294,8 @@ static void owners_emit(struct emitter *e, const struct input *input,
 static int look(struct emitter *e, const struct input *input, const struct host_topology *t,
 		struct phys_owners *owners)
 {
-	int columns = input->svg ? SVG_COLUMNS : screen_get()->columns;
-	size_t cells = phys_picture_across(columns - 8) *
-		       (size_t)(input->svg ? SVG_ROWS : TERMINAL_ROWS);
+	size_t cells = input->svg ? SVG_CELLS
+				  : phys_picture_across(screen_get()->columns) * TERMINAL_ROWS;
 	struct phys_scan *s = malloc(sizeof(*s));
 	const char *object = "memory";
 	int error = s ? phys_scan(t, input->node, cells, s, &object) : -ENOMEM;
@@ -365,7 +363,14 @@ int cmd_phys(int argc, char **argv)
 	}
 	t = contig_topology();
 	if (!t) {
-		emitter_error(e, "/proc/zoneinfo", 0, contig_reason_get(), NULL);
+		const char *object = "/proc/zoneinfo", *reason = contig_reason_get();
+
+		/* It begins with the file, which may be another. */
+		if (!strncmp(reason, object, strlen(object)) && reason[strlen(object)] == ':')
+			reason += strlen(object) + 2;
+		else
+			object = "memory";
+		emitter_error(e, object, 0, reason, NULL);
 		return emitter_finish(e, STATUS_TROUBLE);
 	}
 	if (input.node >= 0 && !has_node(t, input.node)) {

@@ -7,11 +7,14 @@
 #include "phys_owners.h"
 #include "phys_scan.h"
 
-/* Cells side by side in a picture of this width, a power of two. */
+#define PHYS_PICTURE_SVG_ACROSS 128 /* cells side by side in a file */
+
+/* Cells side by side on a terminal of this width, a power of two. */
 unsigned int phys_picture_across(double columns);
 
 /* Rows of cells, each with its address; a legend; zones where they begin;
- * whose superpages there are for whoever points at a cell. */
+ * whose superpages there are for whoever points at a cell.  title: of a file;
+ * NULL: on a terminal. */
 void phys_picture(struct draw *d, const struct phys_scan *scan,
 		  const struct phys_owners *owners, const char *title);
 
