@@ -179,6 +179,10 @@ void hugepool_open(void)
 		guard(owner);
 	record->guardian = child;
 	close(owner);
+	/* What somebody allowed beyond a pool would be no end of it. */
+	for (int pool = 0; pool < POOLS; pool++)
+		if (record->before[pool].overcommit > 0)
+			hugepool_set_overcommit(pool, 0);
 }
 
 pid_t hugepool_guardian(void)

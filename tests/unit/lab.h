@@ -505,6 +505,9 @@ static inline void lab_open(long superpages)
 		return;
 	lab->total_before = lab_read("nr_hugepages");
 	lab->overcommit_before = lab_read("nr_overcommit_hugepages");
+	/* What somebody allowed beyond the pool would be no end of it. */
+	if (lab->overcommit_before > 0)
+		lab_write("nr_overcommit_hugepages", 0);
 	atexit(lab_restore);
 	signal(SIGINT, lab_killed);
 	signal(SIGTERM, lab_killed);
