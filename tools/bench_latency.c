@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How long single calls take: each is timed by itself and goes into a
- * histogram, less what the clock itself costs.
+ * How long single calls take, as percentiles: the library's, the kernel's, and
+ * those of other allocators, where they are installed.
  */
 #include "bench.h"
+#include "bench_apart.h"
+#include "bench_calls.h"
+#include "bench_peer.h"
 #include "command.h"
-#include "histogram.h"
 
 #include "base/page.h"
 #include "base/size.h"
@@ -13,7 +15,6 @@
 #include <contig.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <hugetlbfs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,14 +23,17 @@
 
 #define CALLS 200000
 #define CALLS_SLOW 4000 /* of what takes the kernel */
-#define WARM 64
+#define CALLS_DPDK 2000
 
 struct work {
 	const char *name; /* who does it */
-	uint64_t size;    /* bytes; 0: does not apply */
+	uint64_t size;	  /* bytes; 0: does not apply */
 	unsigned int calls;
-	/* One call; false: it failed, errno. */
-	bool (*call)(struct work *w);
+	/* One of: here, with this struct; in a process of its own. */
+	bench_call *call;
+	struct bench_job job;
+	enum bench_plot plot;
+	const char *line; /* its name in the plot; NULL: none there */
 	void *pointer;
 	int fd;
 };
@@ -42,74 +46,50 @@ static const struct column columns[] = {
 	{"p99_ns", "P99", COLUMN_RIGHT},
 	{"p999_ns", "P99.9", COLUMN_RIGHT},
 	{"most_ns", "MOST", COLUMN_RIGHT},
-	{"why", "NOTE", COLUMN_WRAP},
+	{"why", "NOTE", COLUMN_BELOW},
 };
 
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-static uint64_t clock_cost(void)
+/* Of the plots that are filled here. */
+static const char *const titles[BENCH_PLOTS] = {
+	[BENCH_PLOT_ALLOC_SMALL] = "Allocate and free one base page",
+	[BENCH_PLOT_ALLOC_MEDIUM] = "Allocate and free 64 KiB",
+	[BENCH_PLOT_ALLOC_SUPERPAGE] = "Allocate and free one superpage",
+	[BENCH_PLOT_TRANSLATE] = "Virtual to physical address",
+	[BENCH_PLOT_INSERT] = "Insert a page into a vma and take it out",
+};
+
+static void plot_latency(struct bench *b, const struct work *w, const struct histogram *h)
 {
-	static struct histogram h;
-
-	for (int i = 0; i < 10000; i++) {
-		uint64_t start = bench_now();
-
-		histogram_add(&h, bench_now() - start);
-	}
-	return histogram_at(&h, 0.5);
-}
-
-static void plot_latency(struct bench *b, const char *name, const struct histogram *h)
-{
-	struct plot *plot = &b->plots[BENCH_PLOT_LATENCY];
+	struct plot *plot = &b->plots[w->plot];
 	struct plot_series *s;
 
-	plot->title = "Latency of single calls";
-	plot->x_title = "percentile";
+	snprintf(plot->title, sizeof(plot->title), "%s", titles[w->plot]);
+	plot->x_title = "percentile of the calls";
 	plot->y_title = "time of a call, at most";
 	plot->x_unit = PLOT_NINES;
 	plot->y_unit = PLOT_NANOSECONDS;
 	plot->y_log = true;
-	s = plot_series_add(plot, name);
+	s = bench_series(b, w->plot, w->line);
 	for (double nines = 1.25; nines <= (double)h->n / 2; nines *= 1.5849) {
 		uint64_t value = histogram_at(h, 1 - 1 / nines);
 
-		plot_point(s, nines, value ? (double)value : 0.5);
+		plot_point(s, nines, value ? (double)value : 1);
 	}
 }
 
-static void work_row(struct bench *b, struct work *w, uint64_t clock)
+static void row_none(struct bench *b, const struct work *w, const char *why)
 {
-	struct histogram *h = calloc(1, sizeof(*h));
-	unsigned int calls = b->quick ? w->calls / 10 : w->calls;
-	bool failed = false;
-	char name[64], size[24];
+	emitter_row(b->e, (const struct value[N_COLUMNS]){
+				  value_text(w->name),
+				  w->size ? value_bytes(w->size) : value_nothing(),
+				  value_unknown(), value_unknown(), value_unknown(),
+				  value_unknown(), value_unknown(), value_text(why)});
+}
 
-	if (!h)
-		return;
-	snprintf(name, sizeof(name), "%s%s%s", w->name, w->size ? " " : "",
-		 w->size ? contig_size_print(w->size, size, sizeof(size)) : "");
-	bench_say(b, name);
-	for (unsigned int i = 0; i < calls + WARM && !failed; i++) {
-		uint64_t start = bench_now(), took;
-
-		failed = !w->call(w);
-		took = bench_now() - start;
-		if (i >= WARM && !failed)
-			histogram_add(h, took > clock ? took - clock : 0);
-	}
-	if (failed || !h->n) {
-		const char *reason = contig_strreason();
-
-		emitter_row(b->e, (const struct value[N_COLUMNS]){
-					  value_text(w->name),
-					  w->size ? value_bytes(w->size) : value_nothing(),
-					  value_unknown(), value_unknown(), value_unknown(),
-					  value_unknown(), value_unknown(),
-					  value_text(*reason ? reason : strerror(errno))});
-		free(h);
-		return;
-	}
+static void row(struct bench *b, const struct work *w, const struct histogram *h)
+{
 	emitter_row(b->e, (const struct value[N_COLUMNS]){
 				  value_text(w->name),
 				  w->size ? value_bytes(w->size) : value_nothing(),
@@ -118,23 +98,65 @@ static void work_row(struct bench *b, struct work *w, uint64_t clock)
 				  value_nanoseconds(histogram_at(h, 0.99)),
 				  value_nanoseconds(histogram_at(h, 0.999)),
 				  value_nanoseconds(h->most), value_nothing()});
-	plot_latency(b, name, h);
+	if (w->line)
+		plot_latency(b, w, h);
+}
+
+static void work_here(struct bench *b, struct work *w, unsigned int calls)
+{
+	struct histogram *h = calloc(1, sizeof(*h));
+
+	if (h && bench_calls(h, calls, w->call, w)) {
+		row(b, w, h);
+	} else {
+		int error = errno;
+		const char *reason = contig_strreason();
+
+		row_none(b, w, *reason ? reason : strerror(error));
+	}
 	free(h);
+}
+
+static void work_apart(struct bench *b, struct work *w, unsigned int calls)
+{
+	struct bench_report *report;
+
+	w->job.size = w->size;
+	w->job.calls = calls;
+	report = bench_apart(&w->job);
+	if (report && report->done)
+		row(b, w, &report->calls);
+	else
+		row_none(b, w, report ? report->why : strerror(errno));
+	bench_report_free(report);
+}
+
+static void work_row(struct bench *b, struct work *w)
+{
+	unsigned int calls = b->quick ? w->calls / 10 : w->calls;
+	char name[64], size[24];
+
+	snprintf(name, sizeof(name), "%s%s%s", w->name, w->size ? " " : "",
+		 w->size ? contig_size_print(w->size, size, sizeof(size)) : "");
+	bench_say(b, name);
+	if (w->call)
+		work_here(b, w, calls);
+	else
+		work_apart(b, w, calls);
 }
 
 static void table(struct bench *b, const char *key, struct work *works, size_t n)
 {
-	uint64_t clock = clock_cost();
-
 	emitter_table_begin(b->e, key, columns, N_COLUMNS, false);
 	for (size_t i = 0; i < n; i++)
-		work_row(b, &works[i], clock);
+		work_row(b, &works[i]);
 	emitter_table_end(b->e);
 	bench_say(b, NULL);
 }
 
-static bool call_contigmalloc(struct work *w)
+static bool call_contigmalloc(void *with)
 {
+	const struct work *w = with;
 	void *p = contigmalloc(w->size, M_TEMP, M_NOWAIT, 0, ~UINT64_C(0), FRAME_SIZE, 0);
 
 	if (!p)
@@ -143,17 +165,9 @@ static bool call_contigmalloc(struct work *w)
 	return true;
 }
 
-static bool call_malloc(struct work *w)
+static bool call_mmap(void *with)
 {
-	void *p = malloc(w->size);
-
-	__asm__ volatile("" : : "r"(p) : "memory");
-	free(p);
-	return p != NULL;
-}
-
-static bool call_mmap(struct work *w)
-{
+	const struct work *w = with;
 	void *p = mmap(NULL, w->size, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 
@@ -161,30 +175,6 @@ static bool call_mmap(struct work *w)
 		return false;
 	munmap(p, w->size);
 	return true;
-}
-
-static bool call_get_huge_pages(struct work *w)
-{
-	void *p = get_huge_pages((long)w->size, GHP_DEFAULT);
-
-	if (!p)
-		return false;
-	free_huge_pages(p);
-	return true;
-}
-
-/* libhugetlbfs complains on stderr of what the row tells. */
-static bool pool_has_free(void)
-{
-	FILE *in = fopen("/sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages", "re");
-	unsigned long n = 0;
-
-	if (in) {
-		if (fscanf(in, "%lu", &n) != 1)
-			n = 0;
-		fclose(in);
-	}
-	return n > 0;
 }
 
 /* So that all that is timed is memory already held. */
@@ -203,46 +193,69 @@ static int hold(struct bench *b, uint64_t bytes)
 	return STATUS_NO;
 }
 
+/* The peers for one size, beside contigmalloc. */
+static void alloc_works(struct bench *b, uint64_t size, enum bench_plot plot)
+{
+	const struct bench_job dpdk = {.superpages = DPDK_HEAP / SUPERPAGE_SIZE};
+	struct work works[] = {
+		{.name = "contigmalloc", .calls = CALLS, .call = call_contigmalloc},
+		{.name = "rte_malloc", .calls = CALLS_DPDK, .job = dpdk},
+		{.name = "rte_memzone", .calls = CALLS_DPDK, .job = dpdk},
+		{.name = "get_huge_pages", .calls = CALLS_SLOW,
+		 .job = {.name = "get_huge_pages calls", .superpages = 1}},
+		{.name = "mmap", .calls = CALLS_SLOW, .call = call_mmap},
+		{.name = "glibc malloc", .calls = CALLS, .job = {.name = "malloc calls"}},
+		{.name = "jemalloc", .calls = CALLS,
+		 .job = {.name = "jemalloc calls", .preload = PEER_JEMALLOC}},
+	};
+
+	works[1].job.name = "rte_malloc calls";
+	works[2].job.name = "rte_memzone calls";
+	for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
+		works[i].size = size;
+		works[i].plot = plot;
+		works[i].line = works[i].name;
+		/* It gives whole huge pages. */
+		if (size == SUPERPAGE_SIZE || i != 3)
+			work_row(b, &works[i]);
+	}
+}
+
 int bench_alloc(struct bench *b)
 {
-	struct work works[] = {
-		{.name = "contigmalloc", .size = 4096, .calls = CALLS, .call = call_contigmalloc},
-		{.name = "contigmalloc", .size = 65536, .calls = CALLS, .call = call_contigmalloc},
-		{.name = "contigmalloc", .size = SUPERPAGE_SIZE, .calls = CALLS,
-		 .call = call_contigmalloc},
-		{.name = "malloc", .size = 4096, .calls = CALLS, .call = call_malloc},
-		{.name = "malloc", .size = 65536, .calls = CALLS, .call = call_malloc},
-		{.name = "mmap, touched", .size = 65536, .calls = CALLS_SLOW, .call = call_mmap},
-		{.name = "mmap, touched", .size = SUPERPAGE_SIZE, .calls = CALLS_SLOW,
-		 .call = call_mmap},
-		{.name = "get_huge_pages", .size = SUPERPAGE_SIZE, .calls = CALLS_SLOW,
-		 .call = call_get_huge_pages},
-	};
-	size_t n = sizeof(works) / sizeof(works[0]);
 	int status = hold(b, UINT64_C(32) << 20);
 
 	if (status)
 		return status;
-	emitter_line(b->e, "alloc: allocate and free; malloc's memory is neither contiguous nor "
-			   "wired");
-	table(b, "alloc", works, pool_has_free() ? n : n - 1);
+	emitter_line(b->e, "alloc: allocate a block and free it, again and again; pages of "
+			   "mmap and get_huge_pages are touched as well; malloc's and jemalloc's "
+			   "memory is neither contiguous nor wired");
+	emitter_table_begin(b->e, "alloc", columns, N_COLUMNS, false);
+	alloc_works(b, FRAME_SIZE, BENCH_PLOT_ALLOC_SMALL);
+	alloc_works(b, UINT64_C(64) << 10, BENCH_PLOT_ALLOC_MEDIUM);
+	alloc_works(b, SUPERPAGE_SIZE, BENCH_PLOT_ALLOC_SUPERPAGE);
+	emitter_table_end(b->e);
+	bench_say(b, NULL);
 	return STATUS_YES;
 }
 
-static bool call_translate(struct work *w)
+static bool call_translate(void *with)
 {
+	const struct work *w = with;
 	return contig_virt_to_phys(w->pointer) != CONTIG_PADDR_NONE;
 }
 
-static bool call_table(struct work *w)
+static bool call_table(void *with)
 {
+	const struct work *w = with;
 	static uint64_t pa[512];
 
 	return contig_paddr_table(w->pointer, w->size, FRAME_SIZE, pa, 512) == 512;
 }
 
-static bool call_pagemap(struct work *w)
+static bool call_pagemap(void *with)
 {
+	const struct work *w = with;
 	uint64_t entry;
 
 	return pread(w->fd, &entry, sizeof(entry),
@@ -252,7 +265,7 @@ static bool call_pagemap(struct work *w)
 int bench_translate(struct bench *b)
 {
 	int status = hold(b, UINT64_C(8) << 20);
-	struct work works[4] = {0};
+	struct work works[5] = {0};
 	void *block;
 
 	if (status)
@@ -269,9 +282,20 @@ int bench_translate(struct bench *b)
 	works[2] = (struct work){.name = "pread of pagemap", .calls = CALLS / 10,
 				 .call = call_pagemap, .pointer = block,
 				 .fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC)};
+	works[3] = (struct work){.name = "rte_mem_virt2iova", .calls = CALLS / 10,
+				 .job = {.name = "rte_mem_virt2iova calls",
+					 .superpages = DPDK_HEAP / SUPERPAGE_SIZE}};
+	works[4] = (struct work){.name = "rte_malloc_virt2iova", .calls = CALLS,
+				 .job = {.name = "rte_malloc_virt2iova calls",
+					 .superpages = DPDK_HEAP / SUPERPAGE_SIZE}};
+	for (size_t i = 0; i < 5; i++) {
+		works[i].plot = BENCH_PLOT_TRANSLATE;
+		/* 512 addresses in one call: no like of the others. */
+		works[i].line = i == 1 ? NULL : works[i].name;
+	}
 	emitter_line(b->e, "translate: virtual to physical; one call costs less than the clock "
 			   "can tell when it is inlined (bench/bench_translate of the source)");
-	table(b, "translate", works, 3);
+	table(b, "translate", works, 5);
 	close(works[2].fd);
 	contig_free(block);
 	return STATUS_YES;
@@ -283,8 +307,9 @@ struct insert {
 	uint64_t size;
 };
 
-static bool call_insert(struct work *w)
+static bool call_insert(void *with)
 {
+	const struct work *w = with;
 	struct insert *i = w->pointer;
 	int error = vm_insert_page(i->vma, i->vma->vm_start, i->page);
 
@@ -295,8 +320,9 @@ static bool call_insert(struct work *w)
 }
 
 /* What the kernel takes for the like: a shared mapping of a file's page. */
-static bool call_map(struct work *w)
+static bool call_map(void *with)
 {
+	const struct work *w = with;
 	struct insert *i = w->pointer;
 	void *at = (void *)i->vma->vm_start;
 
@@ -340,6 +366,10 @@ int bench_insert(struct bench *b)
 				 .calls = CALLS / 4, .call = call_insert, .pointer = &insert};
 	works[1] = (struct work){.name = "mmap, mmap", .size = FRAME_SIZE, .calls = CALLS / 4,
 				 .call = call_map, .pointer = &insert, .fd = fd};
+	for (size_t i = 0; i < 2; i++) {
+		works[i].plot = BENCH_PLOT_INSERT;
+		works[i].line = works[i].name;
+	}
 	emitter_line(b->e, "insert: a page into a vma of this process and out of it, against the "
 			   "bare system calls, which check nothing");
 	table(b, "insert", works, 2);

@@ -52,14 +52,15 @@ void bench_runs_of(uint64_t *frames, size_t n, uint64_t size, bool sort,
 	run_end(out, run);
 }
 
-void bench_runs_plot(struct plot *plot, const char *name, const struct bench_runs *runs)
+void bench_runs_plot(struct bench *b, enum bench_plot plot, const char *name,
+		     const struct bench_runs *runs)
 {
 	struct plot_series *s;
 	uint64_t left = runs->bytes;
 
 	if (!runs->bytes)
 		return;
-	s = plot_series_add(plot, name);
+	s = bench_series(b, plot, name);
 	for (unsigned int power = FRAME_SHIFT; power < 40; power++) {
 		plot_point(s, (double)(UINT64_C(1) << power),
 			   100.0 * (double)left / (double)runs->bytes);

@@ -23,7 +23,8 @@ void bench_runs_of(uint64_t *frames, size_t n, uint64_t size, bool sort,
 		   struct bench_runs *out);
 
 /* The share of memory in runs of at least x, as a line of the plot. */
-void bench_runs_plot(struct plot *plot, const char *name, const struct bench_runs *runs);
+void bench_runs_plot(struct bench *b, enum bench_plot plot, const char *name,
+		     const struct bench_runs *runs);
 
 /* The frames of a batch, in the order of its mapping.  NULL: no memory. */
 uint64_t *bench_batch_frames(const struct superpage_batch *batch, size_t *n);

@@ -14,8 +14,8 @@
 #include <sys/mman.h>
 
 static const char *const names[BENCH_WAYS] = {
-	[WAY_BASE] = "base pages",
-	[WAY_THP] = "transparent",
+	[WAY_BASE] = "mmap, base pages",
+	[WAY_THP] = "mmap, transparent",
 	[WAY_COLLAPSED] = "collapsed",
 	[WAY_POOL] = "pool as it is",
 	[WAY_GROWN] = "pool grown",
@@ -74,14 +74,14 @@ static void take_batch(const struct superpage_request *request, struct bench_tak
 	}
 	t->frames = bench_batch_frames(&batch, &t->n);
 	if (!t->n)
-		snprintf(t->why, sizeof(t->why), "frames are hidden: needs CAP_SYS_ADMIN");
+		snprintf(t->why, sizeof(t->why), BENCH_HIDDEN);
 	else if (t->n < request->count)
 		snprintf(t->why, sizeof(t->why), "the kernel had no more");
 	contig_superpage_drop(&batch);
 }
 
 /* Raise the pool of size so that count pages more are free. */
-static int raise_pool(struct hugetlb_guard *g, uint64_t size, uint64_t count)
+static int raise_pool(struct hugetlb_guard *g, uint64_t size, uint64_t count, struct bench_taken *t)
 {
 	struct hugetlb_counts counts;
 	uint64_t got = 0;
@@ -90,6 +90,11 @@ static int raise_pool(struct hugetlb_guard *g, uint64_t size, uint64_t count)
 	if (!error)
 		error = contig_hugetlb_guard_raise(g, size, HUGETLB_ALL_NODES,
 						   counts.total + count, &got);
+	if (!error && got <= counts.total) {
+		snprintf(t->why, sizeof(t->why), "the kernel could make no page of %s",
+			 size == GIGAPAGE_SIZE ? "1 GiB" : "2 MiB");
+		error = -ENOMEM;
+	}
 	return error;
 }
 
@@ -111,17 +116,17 @@ static void take_changed(enum bench_way way, struct superpage_request *request,
 	if (!error && way == WAY_DEMOTED) {
 		uint64_t large = (request->count + per - 1) / per;
 
-		error = raise_pool(g, GIGAPAGE_SIZE, large);
+		error = raise_pool(g, GIGAPAGE_SIZE, large, t);
 		if (!error)
 			error = contig_hugetlb_guard_demote(g, GIGAPAGE_SIZE, HUGETLB_ALL_NODES,
 							    large);
 	} else if (!error) {
-		error = raise_pool(g, SUPERPAGE_SIZE, request->count);
+		error = raise_pool(g, SUPERPAGE_SIZE, request->count, t);
 	}
 	t->nanoseconds = bench_now() - start;
-	if (error)
+	if (error && !t->why[0])
 		why(t, -error);
-	else
+	else if (!error)
 		take_batch(request, t);
 	contig_hugetlb_guard_stop(g);
 }

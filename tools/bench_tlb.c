@@ -105,14 +105,14 @@ static const struct column columns[] = {
 	{"pages", "PAGES", COLUMN_LEFT},	 {"1m", "1M", COLUMN_RIGHT},
 	{"4m", "4M", COLUMN_RIGHT},		 {"16m", "16M", COLUMN_RIGHT},
 	{"64m", "64M", COLUMN_RIGHT},		 {"256m", "256M", COLUMN_RIGHT},
-	{"1g", "1G", COLUMN_RIGHT},		 {"why", "NOTE", COLUMN_WRAP},
+	{"1g", "1G", COLUMN_RIGHT},		 {"why", "NOTE", COLUMN_BELOW},
 };
 
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
 static void kind_row(struct bench *b, const struct kind *k, struct hugetlb_guard *g)
 {
-	struct plot_series *s = plot_series_add(&b->plots[BENCH_PLOT_TLB], k->name);
+	struct plot_series *s = bench_series(b, BENCH_PLOT_TLB, k->name);
 	struct value row[N_COLUMNS];
 	char texts[N_COLUMNS][16], why[128] = "";
 	size_t column = 1;
@@ -163,7 +163,7 @@ int bench_tlb(struct bench *b)
 	struct plot *plot = &b->plots[BENCH_PLOT_TLB];
 	struct hugetlb_guard *g = contig_hugetlb_guard_start();
 
-	plot->title = "Pointer chase by page size";
+	snprintf(plot->title, sizeof(plot->title), "Pointer chase by page size");
 	plot->x_title = "memory walked, one line in each KiB";
 	plot->y_title = "time of a hop";
 	plot->x_unit = PLOT_BYTES;

@@ -31,7 +31,7 @@ _contig_options_phys="--node --owners --svg --no-map --sysroot $_contig_output"
 
 _contig_options_capture='--force --process --frames --no-addresses --json --help --version'
 
-_contig_options_bench='--size --quick --plot --json --no-header --bytes --help --version'
+_contig_options_bench='--size --fill --quick --output --json --no-header --bytes --help --version'
 
 _contig_commands='doctor alloc replay pool share stats map check phys capture bench top run'
 _contig_parts='contiguity alloc translate insert tlb fragment all'
@@ -149,13 +149,19 @@ _contig() {
 	--sources) options='1g 2m thp' ;;
 	--report) options='json' ;;
 	--node) options=$(_contig_nodes) ;;
-	--columns | -o) options=$(_contig_columns "$command") ;;
+	--columns | -o)
+		if [ "$command" = bench ]; then
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return
+		fi
+		options=$(_contig_columns "$command")
+		;;
 	--sysroot)
 		mapfile -t COMPREPLY < <(compgen -d -- "$cur")
 		return
 		;;
 	--sort) options='size use name pid' ;;
-	--svg | --plot)
+	--svg | --output)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
