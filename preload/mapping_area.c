@@ -242,8 +242,6 @@ int shim_mapping_run_make(void *va, size_t n, const struct mapping_wish *wish,
 	*out = (struct mapping_run){.n = n};
 	if (err)
 		return err;
-	for (size_t i = first + 1; i < first + n; i++)
-		out->pieced |= batch.pages[i].index != batch.pages[i - 1].index + 1;
 	err = contig_superpage_map(&batch, first, n, va);
 	contig_superpage_drop(&batch);
 	if (err)

@@ -15,7 +15,6 @@ struct pin;
 struct mapping_run {
 	size_t n;           /* superpages: as many as asked for */
 	bool contiguous;    /* proved: frame after frame */
-	bool pieced;        /* several mappings for the kernel */
 	uint64_t first;     /* frame, or FRAME_HIDDEN */
 	struct pin *pin;    /* NULL: none */
 	enum contig_wiring wiring;

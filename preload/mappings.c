@@ -66,7 +66,7 @@ struct area {
 	size_t live; /* pages */
 	uintptr_t cut; /* up to here it was handed out */
 	struct pin *pin;
-	bool wired, contiguous, pieced;
+	bool wired, contiguous;
 };
 
 static struct table {
@@ -509,7 +509,6 @@ static struct area *area_make(uint32_t n, const char **why)
 		.pinned_slots = n,
 		.wired = run.wiring == CONTIG_WIRING_PINNED,
 		.contiguous = run.contiguous,
-		.pieced = run.pieced,
 	};
 	table.held += n * SUPERPAGE_SIZE;
 	table.pinned += n * SUPERPAGE_SIZE;
@@ -625,10 +624,12 @@ bool shim_mapping_is_ours(uintptr_t start, size_t len, bool plain)
 void shim_mapping_uncover(uintptr_t start, size_t len)
 {
 	struct area *rests[] = {current_area(), growing_area()};
+	int error = errno;
 
 	for (size_t i = 0; i < 2; i++)
 		if (rests[i] && start < area_end(rests[i]) && rests[i]->cut < start + len)
 			rest_drop(rests[i]);
+	errno = error;
 }
 
 /*
@@ -705,6 +706,7 @@ void shim_mapping_let_go(uintptr_t start, size_t len, bool unmapped)
 {
 	struct area *touched = NULL;
 	size_t before = table.live;
+	int error = errno; /* of the call that this comes after */
 
 	if (!clip(&start, &len))
 		return;
@@ -728,6 +730,7 @@ void shim_mapping_let_go(uintptr_t start, size_t len, bool unmapped)
 		settle(touched);
 	if (!unmapped && before > table.live)
 		shim_count(SHIM_MAPPED_ASIDE, before - table.live);
+	errno = error;
 }
 
 void shim_mapping_change(uintptr_t start, size_t len)
@@ -766,14 +769,6 @@ bool shim_mapping_extend(uintptr_t start, size_t len, size_t new_len)
 	if (!rest_of(area))
 		rest_used_up(area);
 	return true;
-}
-
-bool shim_mapping_is_pieced(uintptr_t start)
-{
-	const struct area *area = start - shim_window.start < shim_window.span ?
-					  area_at(start) : NULL;
-
-	return area && area->pieced;
 }
 
 size_t shim_mappings_pinned(void)

@@ -82,8 +82,6 @@ void shim_mapping_change(uintptr_t start, size_t len);
 void shim_mapping_change_all(void);
 /* Grow a plain mapping where it is.  Bytes beyond its end come from the rest. */
 bool shim_mapping_extend(uintptr_t start, size_t len, size_t new_len);
-/* Whether the kernel sees more than one mapping there. */
-bool shim_mapping_is_pieced(uintptr_t start);
 
 /* Without the lock. */
 

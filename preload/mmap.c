@@ -16,6 +16,7 @@
 #include "preload/inside.h"
 #include "preload/mappings.h"
 #include "preload/options.h"
+#include "preload/pieces.h"
 #include "preload/raw.h"
 #include "preload/report.h"
 
@@ -358,69 +359,19 @@ static void *grow(void *old, size_t old_len, size_t new_len)
 	return va;
 }
 
-/* Pieces of [at, end): none crosses the end of a superpage. */
-static size_t piece(const char *at, const char *end)
+/* Past the books.  The range may be in pieces wherever superpages were moved to. */
+static void *remap_any(void *old, size_t old_size, size_t new_size, int flags, void *new_addr)
 {
-	size_t n = SUPERPAGE - ((uintptr_t)at & (SUPERPAGE - 1));
+	int error = errno;
+	void *va = shim_raw_mremap(old, old_size, new_size, flags, new_addr);
 
-	return n < (size_t)(end - at) ? n : (size_t)(end - at);
-}
-
-/*
- * What is one mapping to the program is several to the kernel, which refuses
- * to move them at once: one after another, then.  The last one grows or
- * shrinks.  False: back as it was.
- */
-static bool move_all(char *old, size_t old_len, size_t new_len, int flags, char *to)
-{
-	char *end = old + (old_len < new_len ? old_len : new_len), *at = old;
-	size_t n;
-
-	flags |= MREMAP_MAYMOVE | MREMAP_FIXED;
-	for (; at < end; at += n) {
-		n = piece(at, end);
-		if (shim_raw_mremap(at, n, at + n == end ? new_len - (size_t)(at - old) : n,
-				    flags, to + (at - old)) == MAP_FAILED)
-			goto back;
-	}
-	if (new_len < old_len)
-		shim_raw_munmap(end, old_len - new_len);
-	return true;
-back:
-	for (end = at, at = old; at < end; at += n) {
-		n = piece(at, end);
-		shim_raw_mremap(to + (at - old), n, n, MREMAP_MAYMOVE | MREMAP_FIXED, at);
-	}
-	return false;
-}
-
-static void *move_pieces(char *old, size_t old_len, size_t new_len, int flags, void *new_addr)
-{
-	char *to = new_addr;
-
-	if (!shim_mapping_is_ours((uintptr_t)old, old_len, false)) {
-		errno = EFAULT;
-		return MAP_FAILED;
-	}
-	if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) && new_len <= old_len)
-		return new_len == old_len || !shim_raw_munmap(old + new_len, old_len - new_len) ?
-			       old : MAP_FAILED;
-	if (!(flags & MREMAP_MAYMOVE)) {
-		errno = ENOMEM; /* as if something were behind it */
-		return MAP_FAILED;
-	}
-	/* The place: what the program has there goes, as it would. */
-	to = shim_raw_mmap(flags & MREMAP_FIXED ? new_addr : NULL, new_len, PROT_NONE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
-				   (flags & MREMAP_FIXED ? MAP_FIXED : 0),
-			   -1, 0);
-	if (to == MAP_FAILED)
-		return to;
-	if (move_all(old, old_len, new_len, flags, to))
-		return to;
-	shim_raw_munmap(to, new_len);
-	errno = EFAULT;
-	return MAP_FAILED;
+	if (va != MAP_FAILED || errno != EFAULT)
+		return va;
+	va = shim_pieces_remap(old, whole_pages(old, old_size), whole_pages(NULL, new_size),
+			       flags, new_addr);
+	if (va != MAP_FAILED)
+		errno = error;
+	return va;
 }
 
 /* With the lock held, on memory of ours. */
@@ -438,11 +389,16 @@ static void *remap(void *old, size_t old_size, size_t new_size, int flags, void 
 	shim_mapping_uncover(start, old_len);
 	if (fixed)
 		shim_mapping_uncover((uintptr_t)new_addr, new_len);
-	va = shim_raw_mremap(old, old_size, new_size, flags, new_addr);
-	if (va == MAP_FAILED && errno == EFAULT && shim_mapping_is_pieced(start))
-		va = move_pieces(old, old_len, new_len, flags, new_addr);
-	if (va == MAP_FAILED)
+	va = remap_any(old, old_size, new_size, flags, new_addr);
+	if (va == MAP_FAILED) {
+		/* What it would have replaced or cut off can be gone all the same. */
+		if (errno != EINVAL) {
+			if (fixed)
+				shim_mapping_let_go((uintptr_t)new_addr, new_len, false);
+			shim_mapping_let_go(start + kept, old_len - kept, false);
+		}
 		return va;
+	}
 	if (fixed)
 		shim_mapping_let_go((uintptr_t)new_addr, new_len, false);
 	if (va == old)
@@ -457,6 +413,7 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 	size_t old_len = whole_pages(old, old_size), new_len = whole_pages(NULL, new_size);
 	void *new_addr, *va;
 	va_list arguments;
+	int error = errno;
 	bool plain;
 
 	va_start(arguments, flags);
@@ -464,10 +421,15 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 	va_end(arguments);
 	if (!(flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)))
 		new_addr = NULL;
-	if (shim_inside() || !is_aligned(old) || !new_len ||
-	    (!concerns_us(old, old_size) &&
-	     !((flags & MREMAP_FIXED) && concerns_us(new_addr, new_size))))
+	if (shim_inside() || !is_aligned(old) || !new_len)
 		return shim_raw_mremap(old, old_size, new_size, flags, new_addr);
+	if (!concerns_us(old, old_size) &&
+	    !((flags & MREMAP_FIXED) && concerns_us(new_addr, new_size))) {
+		va = shim_raw_mremap(old, old_size, new_size, flags, new_addr);
+		if (va != MAP_FAILED || errno != EFAULT || !shim_window.span)
+			return va;
+		errno = error;
+	}
 	shim_mapping_lock();
 	plain = shim_mapping_is_ours((uintptr_t)old, old_len, true);
 	if (plain && new_len > old_len && flags == MREMAP_MAYMOVE &&

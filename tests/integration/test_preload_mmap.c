@@ -127,8 +127,6 @@ static void compare(uint64_t seed, unsigned long count)
 		seed_text, count, alone.out, with.out);
 }
 
-/* Not more: where memory was fragmented, one mremap in 75 000 operations was seen
- * to end differently (libcontig-preload(7), BUGS). */
 static void operations(void)
 {
 	compare(test_seed(), test_scaled(40000, 1000));
@@ -272,6 +270,11 @@ static void beyond(void)
 	expect("beyond", "done\n");
 }
 
+static void in_pieces(void)
+{
+	expect("pieces", "done\n");
+}
+
 static void userfaults(void)
 {
 	expect("userfaults", "asked 15 times\n");
@@ -348,6 +351,7 @@ static const struct test_case cases[] = {
 	{"signals", signals, 0, CASE_SLOW | CASE_NO_SANITIZER, NULL},
 	{"forks", forks, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"beyond", beyond, 0, CASE_NO_SANITIZER, NULL},
+	{"in_pieces", in_pieces, 0, CASE_NO_SANITIZER, NULL},
 	{"userfaults", userfaults, 0, CASE_ROOT | CASE_NO_SANITIZER, NULL},
 	{"segment", segment, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"limit", limit, 0, CASE_NO_SANITIZER, "CONTIG_RUN_MAP_LIMIT=1M"},

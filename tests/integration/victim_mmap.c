@@ -25,6 +25,7 @@
 #include <sys/ioctl.h>
 #include <sys/ipc.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -1129,6 +1130,145 @@ static void case_beyond(void)
 	puts("done");
 }
 
+/*
+ * n pieces of len bytes next to each other that the kernel can't join, since
+ * they were touched in the opposite order; the pages of piece i hold i + 1.
+ * Superpages that the shim puts together can be like that.
+ */
+static char *pieces(size_t len, size_t n)
+{
+	char *from = map(n * len), *to = mmap(NULL, n * len, PROT_NONE, ANON, -1, 0);
+
+	need(to != MAP_FAILED);
+	for (size_t i = 0; i < n; i++) {
+		memset(from + i * len, (int)(n - i), len);
+		need(mremap(from + i * len, len, len, MREMAP_MAYMOVE | MREMAP_FIXED,
+			    to + (n - 1 - i) * len) == to + (n - 1 - i) * len);
+	}
+	/* By the kernel alone it doesn't go, or there is nothing to see here. */
+	need((void *)syscall(SYS_mremap, to, n * len, n * len + PAGE, MREMAP_MAYMOVE) ==
+	     MAP_FAILED && errno == EFAULT);
+	return to;
+}
+
+/* Bytes [at, at + n) of pieces of len bytes, at p. */
+static void need_pieces(const char *p, size_t len, size_t at, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		need(p[i] == (char)((at + i) / len + 1));
+}
+
+static bool is_mapped(char *p)
+{
+	unsigned char there;
+
+	return !mincore(p, PAGE, &there);
+}
+
+/* What is one mapping to the program moves, grows and shrinks as one.  (With the
+ * shim only: to the kernel these are several, and an error.) */
+static void case_pieces(void)
+{
+	enum { N = 5 };
+	const size_t len = 48 * PAGE, all = N * len, more = 40 * PAGE;
+	struct rlimit limit, tight;
+	char *p, *q, *r;
+	int status;
+	pid_t child;
+
+	/* Grows: zeros behind, and the kernel's own error isn't seen. */
+	p = pieces(len, N);
+	errno = 0;
+	q = mremap(p, all, all + more, MREMAP_MAYMOVE);
+	need(q != MAP_FAILED && !errno);
+	need_pieces(q, len, 0, all);
+	for (size_t i = 0; i < more; i++)
+		need(!q[all + i]);
+	memset(q, 1, all + more);
+	need(q == p || !is_mapped(p));
+	need(!munmap(q, all + more));
+
+	/* In place or not at all. */
+	p = pieces(len, N);
+	r = mmap(p + all, PAGE, RW, ANON | MAP_FIXED_NOREPLACE, -1, 0);
+	need(r == p + all || errno == EEXIST);
+	need(mremap(p, all, all + PAGE, 0) == MAP_FAILED && errno == ENOMEM);
+	need(mremap(p, all, all, 0) == p);
+	need_pieces(p, len, 0, all);
+	need(mremap(p, all, all - PAGE, 0) == p && !is_mapped(p + all - PAGE));
+	need_pieces(p, len, 0, all - PAGE);
+
+	/* Onto another mapping, and shorter: from the middle of one piece to the
+	 * middle of another; what was left around it stays. */
+	q = map(all);
+	memset(q, 99, all);
+	need(mremap(p + PAGE, 4 * len, 3 * len, MREMAP_MAYMOVE | MREMAP_FIXED, q + PAGE) ==
+	     q + PAGE);
+	need_pieces(q + PAGE, len, PAGE, 3 * len);
+	need(q[PAGE - 1] == 99 && q[PAGE + 3 * len] == 99 && q[all - 1] == 99);
+	need(p[0] == 1 && !is_mapped(p + PAGE) && !is_mapped(p + 4 * len));
+	need_pieces(p + PAGE + 4 * len, len, PAGE + 4 * len, len - 2 * PAGE);
+	/* In pieces at the new place too; and in a child. */
+	child = fork();
+	need(child >= 0);
+	if (!child) {
+		need((r = mremap(q + PAGE, 3 * len, 3 * len + more, MREMAP_MAYMOVE)) != MAP_FAILED);
+		need_pieces(r, len, PAGE, 3 * len);
+		_exit(0);
+	}
+	need(waitpid(child, &status, 0) == child && !status);
+	r = mremap(q + PAGE, 3 * len, 4 * len, MREMAP_MAYMOVE);
+	need(r != MAP_FAILED && r != q + PAGE && !is_mapped(q + PAGE));
+	need_pieces(r, len, PAGE, 3 * len);
+	need(!r[3 * len] && !r[4 * len - 1] && q[0] == 99);
+
+	/* Two places: zeros at the old one. */
+	p = pieces(len, N);
+	q = mremap(p, all, all, MREMAP_MAYMOVE | MREMAP_DONTUNMAP, NULL);
+	need(q != MAP_FAILED);
+	need_pieces(q, len, 0, all);
+	for (size_t i = 0; i < all; i++)
+		need(!p[i]);
+	memset(p, 7, all);
+	need_pieces(q, len, 0, all);
+
+	/* Protection comes along. */
+	need(!mprotect(q, all, PROT_READ));
+	r = mremap(q, all, all + PAGE, MREMAP_MAYMOVE);
+	need(r != MAP_FAILED);
+	need_pieces(r, len, 0, all);
+	need(put((uint64_t *)(void *)r, 1) == SIGSEGV);
+	need(put((uint64_t *)(void *)(r + all), 1) == SIGSEGV);
+
+	/* What nobody could take for one mapping. */
+	p = pieces(len, N);
+	need(!mprotect(p + len, len, PROT_READ));
+	need(mremap(p, all, all + PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
+	need(!mprotect(p + len, len, RW));
+	need(!munmap(p + 2 * len, PAGE));
+	need(mremap(p, all, all + PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
+	file = memfd_create("victim", 0);
+	need(mmap(p + 2 * len, PAGE, RW, MAP_PRIVATE | MAP_FIXED, file, 0) == p + 2 * len);
+	need(mremap(p, all, all + PAGE, MREMAP_MAYMOVE) == MAP_FAILED && errno == EFAULT);
+	need_pieces(p, len, 0, 2 * len);
+
+	/* When it fails, also half-way, all is where it was. */
+	p = pieces(len, N);
+	need(mremap(p, all, ((size_t)1 << 47) - GIB, MREMAP_MAYMOVE) == MAP_FAILED && errno == ENOMEM);
+	need_pieces(p, len, 0, all);
+	r = mmap(p + all, PAGE, PROT_NONE, ANON | MAP_FIXED_NOREPLACE, -1, 0);
+	need(r == p + all || errno == EEXIST);
+	need(!getrlimit(RLIMIT_DATA, &limit));
+	tight = limit;
+	tight.rlim_cur = (rlim_t)proc_number("/proc/self/status", "VmData") * KIB + MIB;
+	need(!setrlimit(RLIMIT_DATA, &tight));
+	need(mremap(p, all, all + 16 * MIB, MREMAP_MAYMOVE) == MAP_FAILED && errno == ENOMEM);
+	need(!setrlimit(RLIMIT_DATA, &limit));
+	need_pieces(p, len, 0, all);
+	memset(p, 1, all);
+	puts("done");
+}
+
 static int userfault = -1;
 static volatile int asked;
 
@@ -1207,7 +1347,7 @@ static const struct {
 	{"threads", case_threads}, {"signals", case_signals},	    {"fork", case_fork},
 	{"segment", case_segment}, {"sizes", case_sizes},
 	{"userfaults", case_userfaults},
-	{"beyond", case_beyond},
+	{"beyond", case_beyond},   {"pieces", case_pieces},
 };
 
 int main(int argc, char **argv)
@@ -1215,9 +1355,9 @@ int main(int argc, char **argv)
 	struct sigaction action = {.sa_handler = on_fault, .sa_flags = SA_NODEFER};
 
 	log_all = getenv("VICTIM_LOG");
+	sigaction(SIGSEGV, &action, NULL);
+	sigaction(SIGBUS, &action, NULL);
 	if (argc == 4 && !strcmp(argv[1], "random")) {
-		sigaction(SIGSEGV, &action, NULL);
-		sigaction(SIGBUS, &action, NULL);
 		random_operations(strtoull(argv[2], NULL, 0), strtoul(argv[3], NULL, 0));
 		return 0;
 	}
