@@ -215,14 +215,21 @@ static bool choose_single(struct candidates *c, const struct frame_request *requ
 	return false;
 }
 
+/* The only one there is, and it fits. */
+static bool only_choice(const struct candidates *c, const struct extent_request *run)
+{
+	return c->n == 1 && attempt_anywhere(run) &&
+	       run->count <= c->want.page_size >> FRAME_SHIFT &&
+	       c->list[0].place < contig_physmap.frames << FRAME_SHIFT;
+}
+
 bool contig_candidates_choose(struct candidates *c, const struct frame_request *request,
 			      size_t most)
 {
 	int order[HOST_NODES_MAX];
 	int n = contig_pool_node_order(c->pool, request, order);
 
-	if (contig_machine.level == CONTIG_LEVEL_HIDDEN ||
-	    (c->n == 1 && attempt_anywhere(&request->run) && c->list[0].place < contig_machine.end))
+	if (contig_machine.level == CONTIG_LEVEL_HIDDEN || only_choice(c, &request->run))
 		return most >= 1 && choose_single(c, request);
 	for (int k = 0; k < n; k++) {
 		struct extent_set *scratch = gather(c, order[k], true);
