@@ -146,14 +146,22 @@ if [ -w $h1/demote ]; then
 fi
 
 # Killed at any moment, the pools go back.
+finished=0
 for delay in 0.01 0.03 0.06 0.1 0.15 0.2; do
-	timeout -s KILL $delay "$CONTIG" pool keep-contiguous 16 >/dev/null 2>&1 &&
+	timeout -s KILL $delay "$CONTIG" pool keep-contiguous 16 >/dev/null 2>&1 && {
 		"$CONTIG" pool shrink 16 >/dev/null
-done
-i=0
-while [ "$(pool_numbers)" != "$before" ] && [ $i -lt 100 ]; do
-	i=$((i + 1))
-	sleep 0.1
+		continue
+	}
+	i=0
+	while [ "$(pool_numbers)" != "$before" ] && [ $i -lt 100 ]; do
+		i=$((i + 1))
+		sleep 0.1
+	done
+	# Once it may have been done, and dead before it could say so.
+	[ "$(cat $h2/nr_hugepages)" -eq $((total + 16)) ] && [ $finished -eq 0 ] && {
+		finished=1
+		"$CONTIG" pool shrink 16 >/dev/null
+	}
 done
 pools_are "$before" "kill -9"
 

@@ -16,7 +16,7 @@
 # All others are failures: what silently doesn't run here runs nowhere.
 suite_allows=
 suite_without_uring=
-CK_DEFAULT_TIMEOUT=120
+CK_DEFAULT_TIMEOUT=240
 CONTIG_TEST_SCALE=${CONTIG_TEST_SCALE:-3}
 export CK_DEFAULT_TIMEOUT CONTIG_TEST_SCALE
 

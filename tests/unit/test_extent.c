@@ -504,7 +504,7 @@ static Suite *extent_suite(void)
 	Suite *suite = suite_create("extent");
 	TCase *cases = tcase_create("extent");
 
-	tcase_set_timeout(cases, 60);
+	tcase_set_timeout(cases, 240);
 	tcase_add_test(cases, test_empty);
 	tcase_add_test(cases, test_one_frame);
 	tcase_add_loop_test(cases, test_coalesce, 1, EXTENT_REGION_SHIFT + 1);

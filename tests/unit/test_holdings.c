@@ -164,7 +164,7 @@ int main(void)
 	SRunner *runner;
 	int failed;
 
-	tcase_set_timeout(tcase, 60);
+	tcase_set_timeout(tcase, 240);
 	tcase_add_test(tcase, test_random);
 	tcase_add_test(tcase, test_give);
 	suite_add_tcase(suite, tcase);

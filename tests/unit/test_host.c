@@ -760,7 +760,7 @@ int main(void)
 	tcase_add_test(tc, node_masks);
 	tcase_add_test(tc, hugetlb_real);
 	tcase_add_test(tc, syslock_excludes);
-	tcase_set_timeout(tc, 60);
+	tcase_set_timeout(tc, 240);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
 	srunner_run_all(runner, CK_NORMAL);
