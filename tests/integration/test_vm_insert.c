@@ -742,7 +742,9 @@ static void coalescing_whole(void)
 				 taken[i].offset == taken[i - 1].offset + SUPERPAGE
 			     ? length + 1
 			     : 1;
-	require(length == RUN, "no %d superpages are neighbours in a file", RUN);
+	/* Up to where the kernel's superpages lie. */
+	if (length != RUN)
+		leave_out("no %d superpages are neighbours in a file", RUN);
 	run = &taken[i - RUN];
 	for (i = 0; i < RUN; i++) {
 		size_t j = i * 5 % RUN;
@@ -1274,7 +1276,8 @@ static void undisturbed(void)
 		if (two[i].inode == two[i - 1].inode &&
 		    two[i].offset == two[i - 1].offset + SUPERPAGE)
 			break;
-	require(i < 8, "no two superpages are neighbours in a file");
+	if (i == 8)
+		leave_out("no two superpages are neighbours in a file");
 	memset(two[i - 1].va, 3, SUPERPAGE);
 	works(vm_insert_page(big, big->vm_start, page_of(two[i - 1].va)));
 	require(!pthread_create(&thread, NULL, reader, (void *)big->vm_start), "thread");
