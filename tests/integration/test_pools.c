@@ -297,7 +297,7 @@ static void trim(void)
 		memset(blocks[n], (int)n, SUPERPAGE);
 	}
 	require(n >= 16, "%s", contig_strreason());
-	require(hugepool_usable(POOL_2M) == before - (long)(stats().held / SUPERPAGE),
+	require(hugepool_usable_becomes(POOL_2M, before - (long)(stats().held / SUPERPAGE)),
 		"usable %ld", hugepool_usable(POOL_2M));
 	contig_trim();
 	require(stats().held == n * SUPERPAGE, "%" PRIu64 " held for %zu", stats().held,
