@@ -125,7 +125,7 @@ static const char *const verdicts[] = {
 	[BREAK_SWAPPED] = "swapped",   [BREAK_FRAMES] = "scattered",
 	[BREAK_ALIGNMENT] = "alignment", [BREAK_LOW] = "low",
 	[BREAK_HIGH] = "high",	       [BREAK_BOUNDARY] = "boundary",
-	[BREAK_UNKNOWN] = "unknown",
+	[BREAK_UNKNOWN] = "unknown",   [BREAK_ZERO] = "zero",
 };
 
 /* Why, in words, for people; the place is told before. */
@@ -138,6 +138,9 @@ static void why_text(const struct check_input *input, const struct map_range *r,
 		break;
 	case BREAK_SWAPPED:
 		snprintf(buf, len, "its page is swapped out");
+		break;
+	case BREAK_ZERO:
+		snprintf(buf, len, "its page was only read so far; a write moves it");
 		break;
 	case BREAK_FRAMES:
 		snprintf(buf, len, "it lies at 0x%" PRIx64 ", not at 0x%" PRIx64, r->next,

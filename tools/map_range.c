@@ -55,7 +55,9 @@ static void huge_region(const struct map_region *region, void *arg)
 {
 	struct huge *huge = arg;
 
-	*huge = (struct huge){region->start, region->end};
+	/* A superpage of zeros is nobody's. */
+	*huge = (struct huge){region->start,
+			      region->categories & SCAN_ZERO ? region->start : region->end};
 }
 
 struct smaps_page {
@@ -97,7 +99,8 @@ static uint64_t superpage_of(const struct map_source *s, const struct target *p,
 	struct huge huge = {0, 0};
 
 	if (s->scan) {
-		if (map_source_scan(s, first, end, SCAN_HUGE, SCAN_HUGE, huge_region, &huge) ||
+		if (map_source_scan(s, first, end, SCAN_HUGE, SCAN_HUGE | SCAN_ZERO, huge_region,
+				    &huge) ||
 		    huge.start > first || huge.end < end)
 			return 0;
 		size = map_source_page_size(s, address);
@@ -137,6 +140,7 @@ int map_range_check(const struct map_source *s, const struct target *p, uint64_t
 {
 	uint64_t entries[BATCH], at = align_down(address, s->page), expect = 0;
 	uint64_t in_page = address - at, end = address + len, run = 0;
+	uint64_t zeros = map_source_zero_huge(s, p->huge_size), huge = p->huge_size >> s->shift;
 
 	*out = (struct map_range){.start = UINT64_MAX, .next = UINT64_MAX};
 	while (at < end && !out->why) {
@@ -155,6 +159,11 @@ int map_range_check(const struct map_source *s, const struct target *p, uint64_t
 				/* Frame 0 is never a process's: withheld. */
 				judge_hidden(s, p, address, len, limits, out);
 				return 0;
+			}
+			if (entries[i] & ENTRY_PRESENT &&
+			    (frame == s->zero_frame || (frame >= zeros && frame - zeros < huge))) {
+				out->why = BREAK_ZERO;
+				break;
 			}
 			if (!(entries[i] & ENTRY_PRESENT) || (expect && frame != expect)) {
 				out->why = page_break(entries[i]);

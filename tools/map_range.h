@@ -19,6 +19,7 @@ enum map_break {
 	BREAK_NONE,
 	BREAK_ABSENT,	/* not present: not touched, or not mapped */
 	BREAK_SWAPPED,
+	BREAK_ZERO,	/* the kernel's zeros: whoever writes gets another frame */
 	BREAK_FRAMES,	/* the next frame is another */
 	BREAK_ALIGNMENT,
 	BREAK_LOW,

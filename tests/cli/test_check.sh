@@ -105,7 +105,7 @@ mkfifo "$tmp/feed"
 cp "$layout" "$tmp/layout" && chmod 755 "$tmp/layout"
 as=
 can_be_nobody && as='setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --'
-$as "$tmp/layout" thp=3 small=64 <"$tmp/feed" >"$tmp/parts" &
+$as "$tmp/layout" thp=3 small=64 zero=4 hugezero=1 <"$tmp/feed" >"$tmp/parts" &
 pid=$!
 exec 8>"$tmp/feed"
 i=0
@@ -149,6 +149,21 @@ if [ -n "$thp" ]; then
 		as_nobody 2 check $pid "$small" 4K --json
 		json_is 'd["error"]["reason"] and d["range"][0]["verdict"] is None'
 	fi
+fi
+# What was only read has no frames of its own, however large the page.
+zero=$(sed -n 's/^zero \(0x[0-9a-f]*\) .*/\1/p' "$tmp/parts")
+run 1 check $pid "$zero" 4K
+output_has 'byte 0 of 4096 .*only read so far'
+hugezero=$(sed -n 's/^hugezero \(0x[0-9a-f]*\) .*/\1/p' "$tmp/parts")
+if [ -n "$hugezero" ] &&
+	[ "$(cat /sys/kernel/mm/transparent_hugepage/use_zero_page 2>/dev/null)" = 1 ]; then
+	run 1 check $pid "$hugezero" 2M --align 2M --json
+	json_is 'd["range"][0]["verdict"] == "zero" and d["range"][0]["good"] == 0'
+	# Of a small page of zeros, which it is where no superpage was free, the
+	# next one is not there.
+	run 1 check $pid "$(printf '0x%x' $((hugezero + 8192)))" 8K --json
+	json_is 'd["range"][0]["verdict"] in ("zero", "absent")'
+	[ -n "$as" ] && as_nobody 2 check $pid "$hugezero" 2M
 fi
 # Against pagemap as python reads it: how far the first run goes.
 run_bytes=$(python3 - $pid "$small" <<'END'
