@@ -47,6 +47,24 @@ static bool private_run(char *why, size_t len)
 	return false;
 }
 
+/* A hundred drivers lie beside the library, and loading them would be most of
+ * what rte_eal_init() is seen to take: let there be none. */
+static void hide_drivers(const void *of_library)
+{
+	char path[4096];
+	Dl_info info;
+	char *slash;
+
+	if (!dladdr(of_library, &info) || strlen(info.dli_fname) + sizeof("/dpdk") > sizeof(path))
+		return;
+	strcpy(path, info.dli_fname);
+	slash = strrchr(path, '/');
+	if (slash) {
+		strcpy(slash, "/dpdk");
+		mount("none", path, "tmpfs", 0, NULL);
+	}
+}
+
 bool peer_dpdk_open(struct peer_dpdk *peer, uint64_t bytes, char *why, size_t len)
 {
 	char mebibytes[24];
@@ -84,6 +102,7 @@ bool peer_dpdk_open(struct peer_dpdk *peer, uint64_t bytes, char *why, size_t le
 	}
 	if (!private_run(why, len))
 		return false;
+	hide_drivers(dlsym(library, "rte_eal_init"));
 	snprintf(mebibytes, sizeof(mebibytes), "%" PRIu64, bytes >> 20);
 	return peer->eal_init((int)(sizeof(argv) / sizeof(argv[0])) - 1, argv) >= 0;
 }

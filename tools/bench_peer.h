@@ -37,7 +37,7 @@ struct peer_dpdk {
 
 /*
  * Start DPDK with so many bytes of hugetlb memory, physical addresses, no
- * devices; its files lie where only this process sees them, and go with it.
+ * drivers, no devices; its files lie where only this process sees them, and go with it.
  * false: why says what is missing, or DPDK printed it.
  */
 bool peer_dpdk_open(struct peer_dpdk *peer, uint64_t bytes, char *why, size_t len);
