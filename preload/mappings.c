@@ -13,7 +13,6 @@
 
 #include "base/page.h"
 #include "base/reason.h"
-#include "base/size.h"
 #include "contig/pool.h"
 #include "host/pin.h"
 #include "host/superpage.h"
@@ -46,7 +45,6 @@
 /* A mapping is eager up to this size (CONTIG_RUN_MAP_LIMIT), and up to this
  * part of the memory that could be had; all together never take more than they
  * leave.  So mappings that are made and not used do no harm. */
-#define MAP_LIMIT_DEFAULT (UINT64_C(64) << 20)
 #define ROOM_PART 8
 
 /* After a failure nothing is tried for a second. */
@@ -232,28 +230,10 @@ static bool has_source(void)
 	return !sources || (sources & CONTIG_SOURCE_THP);
 }
 
-/* Read once; two threads at once read the same. */
-static uint64_t map_limit(void)
-{
-	static uint64_t limit = UINT64_MAX;
-	uint64_t now = __atomic_load_n(&limit, __ATOMIC_RELAXED);
-	const char *given;
-
-	if (now != UINT64_MAX)
-		return now;
-	given = getenv("CONTIG_RUN_MAP_LIMIT");
-	if (!given || contig_size_parse(given, &now) < 0)
-		now = MAP_LIMIT_DEFAULT;
-	if (now == UINT64_MAX)
-		now--;
-	__atomic_store_n(&limit, now, __ATOMIC_RELAXED);
-	return now;
-}
-
 const char *shim_mapping_policy(size_t len, bool at_once, bool *must)
 {
 	*must = false;
-	if (!at_once && len > map_limit())
+	if (!at_once && len > shim_options.map_limit)
 		return "mappings: longer than CONTIG_RUN_MAP_LIMIT: not taken before use";
 	*must = true;
 	if (!has_source())

@@ -11,6 +11,7 @@
 struct shim_options shim_options = {
 	.threshold = SHIM_THRESHOLD_DEFAULT,
 	.high = UINT64_MAX,
+	.map_limit = SHIM_MAP_LIMIT_DEFAULT,
 	.node = -1,
 	.fork = SHIM_FORK_ENOMEM,
 };
@@ -54,6 +55,20 @@ static bool size_from(const char *name, uint64_t *out)
 		return true;
 	bad(name, value, "a size above 0 (a whole number, with K, M, G or T)");
 	return false;
+}
+
+/* 0 is one, too: no mapping at all. */
+static void map_limit_from(const char *name)
+{
+	const char *value = get(name);
+	uint64_t size;
+
+	if (!value)
+		return;
+	if (contig_size_parse(value, &size) == 0)
+		shim_options.map_limit = size;
+	else
+		bad(name, value, "a size (a whole number, with K, M, G or T)");
 }
 
 static bool flag_from(const char *name)
@@ -141,9 +156,9 @@ static void all_from_environment(void)
 			shim_options.align = size;
 	}
 	size_from("CONTIG_RUN_BELOW", &shim_options.high);
+	map_limit_from("CONTIG_RUN_MAP_LIMIT");
 	node_from("CONTIG_NODE");
 	shim_options.strict = flag_from("CONTIG_RUN_STRICT");
-	shim_options.require = flag_from("CONTIG_RUN_REQUIRE");
 	fork_from("CONTIG_RUN_FORK");
 	shim_options.report = get("CONTIG_REPORT");
 }

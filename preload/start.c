@@ -9,6 +9,7 @@
 #include "preload/report.h"
 
 #include "contig/pool.h"
+#include "host/pin.h"
 #include "phys/start.h"
 
 __attribute__((constructor)) static void at_load(void)
@@ -21,5 +22,6 @@ __attribute__((constructor)) static void at_load(void)
 	shim_report_start();
 	/* While the environment is still the one the program was given. */
 	contig_start_settings();
+	contig_pin_leave_memlock();
 	shim_engine_start();
 }

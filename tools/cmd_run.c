@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* contig run: start a program with the shim, and tell what it got. */
+#include "base/page.h"
+#include "base/size.h"
 #include "blocks.h"
 #include "command.h"
 #include "host/topology.h"
@@ -17,11 +19,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #define THRESHOLD_DEFAULT 65536
+#define COLUMNS_LEAST 40
+#define ALIGN_MOST (UINT64_C(1) << 30) /* as the shim has it */
 
 enum {
 	OPTION_BELOW = OPTION_FIRST,
@@ -105,18 +110,21 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case OPTION_BELOW:
-		size_above_0(state, "--below", arg);
-		input->wanted.constrained = true;
+		input->wanted.below = size_above_0(state, "--below", arg);
 		run_set(&input->settings, "CONTIG_RUN_BELOW", arg);
 		return 0;
 	case 'a':
 		size = size_above_0(state, "--align", arg);
 		if (size & (size - 1))
 			usage_error(state, "--align", "'%s' is not a power of two", arg);
+		if (size > ALIGN_MOST)
+			usage_error(state, "--align", "'%s' is more than 1G", arg);
+		input->wanted.align = size;
 		run_set(&input->settings, "CONTIG_RUN_ALIGN", arg);
 		return 0;
 	case OPTION_NODE:
-		options_number(state, "--node", arg, 0, HOST_NODES_MAX - 1);
+		input->wanted.node =
+			(int)options_number(state, "--node", arg, 0, HOST_NODES_MAX - 1);
 		run_set(&input->settings, "CONTIG_NODE", arg);
 		return 0;
 	case OPTION_THRESHOLD:
@@ -125,6 +133,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_LIMIT:
 		input->wanted.limit = size_above_0(state, "--limit", arg);
+		if (input->wanted.limit < SUPERPAGE_SIZE)
+			usage_error(state, "--limit", "'%s' is less than a superpage (2M)", arg);
 		run_set(&input->settings, "CONTIG_LIMIT", arg);
 		return 0;
 	case OPTION_STRICT:
@@ -154,6 +164,8 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPTION_RESTRICT:
 		if (!*arg)
 			usage_error(state, "--restrict", "the list is empty");
+		if (strchr(arg, '/'))
+			usage_error(state, "--restrict", "'%s' is a path, not file names", arg);
 		run_set(&input->settings, "CONTIG_RESTRICT", arg);
 		return 0;
 	case OPTION_REPORT:
@@ -182,9 +194,33 @@ static const struct argp argp = {
 	"none.",
 	NULL, NULL, NULL};
 
+/* Columns of a terminal; into anything else each message is one line. */
+static size_t width_of_stderr(void)
+{
+	struct winsize size;
+
+	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < COLUMNS_LEAST)
+		return SIZE_MAX;
+	return size.ws_col;
+}
+
 static void say(const char *object, const char *text)
 {
-	fprintf(stderr, "contig run: %s: %s\n", object, text);
+	size_t width = width_of_stderr(), at = 0;
+	char *line, *save;
+
+	if (width == SIZE_MAX || asprintf(&line, "contig run: %s: %s", object, text) < 0) {
+		fprintf(stderr, "contig run: %s: %s\n", object, text);
+		return;
+	}
+	for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
+		if (at && at + 1 + strlen(word) >= width)
+			at = (size_t)fprintf(stderr, "\n  %s", word) - 1;
+		else
+			at += (size_t)fprintf(stderr, "%s%s", at ? " " : "", word);
+	}
+	fputc('\n', stderr);
+	free(line);
 }
 
 /* false: --require, and it can't be helped. */
@@ -201,13 +237,34 @@ static bool program_is_fit(const struct run_input *input, const struct program *
 static bool promise_is_fit(const struct run_input *input, const struct promise *promise)
 {
 	for (unsigned int i = 0; i < promise->n; i++) {
-		say("the promise can't be kept", promise->doubt[i].why);
+		say(promise->doubt[i].slow ? "this will be slow" : "the promise can't be kept",
+		    promise->doubt[i].why);
 		if (promise->doubt[i].mend[0])
 			fprintf(stderr, "  mend: %s\n", promise->doubt[i].mend);
 	}
-	if (!promise->n || !input->require)
+	if (promise->n == promise->n_slow || !input->require)
 		return true;
 	say(input->program[0], "not started (--require)");
+	return false;
+}
+
+/* The shim would take memory of any other. */
+static bool node_exists(int node)
+{
+	const struct host_topology *t = contig_topology();
+	char nodes[256] = "";
+
+	if (node < 0 || !t)
+		return true;
+	for (int i = 0; i < t->n_nodes; i++) {
+		size_t len = strlen(nodes);
+
+		if (t->nodes[i] == node)
+			return true;
+		snprintf(nodes + len, sizeof(nodes) - len, "%s%d", i ? ", " : "", t->nodes[i]);
+	}
+	fprintf(stderr, "contig run: --node %d: no such node with memory here (there is %s)\n",
+		node, nodes);
 	return false;
 }
 
@@ -239,7 +296,7 @@ static int run_and_report(struct run_input *input, const struct program *program
 {
 	struct report_ending ending = {.program = input->program[0],
 				       .threshold = input->threshold,
-				       .promised = !promise->n};
+				       .promised = promise->n == promise->n_slow};
 	uint64_t start = now_ns();
 	struct run_report report;
 	int target, error = report_create(&report);
@@ -292,9 +349,20 @@ static bool columns_exist(struct emitter *e)
 	return false;
 }
 
+/* What is no size is left to the shim, which says so. */
+static void size_from_environment(const char *name, uint64_t *out)
+{
+	const char *value = getenv(name);
+	uint64_t size;
+
+	if (value && !contig_size_parse(value, &size) && size)
+		*out = size;
+}
+
 int cmd_run(int argc, char **argv)
 {
-	struct run_input input = {.threshold = THRESHOLD_DEFAULT};
+	struct run_input input = {.threshold = THRESHOLD_DEFAULT,
+				  .wanted = {.below = UINT64_MAX, .align = 1, .node = -1}};
 	const char *shim = run_shim(), *problem;
 	struct program program;
 	struct promise promise;
@@ -307,6 +375,10 @@ int cmd_run(int argc, char **argv)
 	input.wanted.sources = contig_settings.config.sources;
 	input.wanted.grow = contig_settings.config.grow;
 	input.wanted.limit = contig_settings.config.limit;
+	input.wanted.node = contig_settings.config.node;
+	size_from_environment("CONTIG_RUN_BELOW", &input.wanted.below);
+	size_from_environment("CONTIG_RUN_ALIGN", &input.wanted.align);
+	size_from_environment("CONTIG_RUN_THRESHOLD", &input.threshold);
 	options_parse(&argp, ARGP_IN_ORDER, argc, argv, &input);
 
 	e = emitter_create("run", &input.output);
@@ -324,14 +396,17 @@ int cmd_run(int argc, char **argv)
 	}
 	if (!program_is_fit(&input, &program))
 		return RUN_TROUBLE;
-	promise_examine(&input.wanted, &promise);
-	if (!promise_is_fit(&input, &promise))
+	if (!node_exists(input.wanted.node))
 		return RUN_TROUBLE;
 	error = run_environment(&input.settings, shim, program.help != PROGRAM_SPARED);
 	if (error) {
 		say("environment", strerror(-error));
 		return RUN_TROUBLE;
 	}
+	/* By the settings that the program will find. */
+	promise_examine(&input.wanted, &promise);
+	if (!promise_is_fit(&input, &promise))
+		return RUN_TROUBLE;
 	if (input.report)
 		return run_and_report(&input, &program, &promise, e);
 	return child_exec(program.path, input.program, contig_sigpipe);

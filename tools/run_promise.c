@@ -8,12 +8,20 @@
 #include "host/pin.h"
 #include "host/root.h"
 #include "host/topology.h"
+#include "run_trial.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+/* A run that the kernel has where its memory is not in pieces; the superpages
+ * among which it is looked for; and what the user waits for at most. */
+#define TRIAL_RUN (UINT64_C(4) << 20)
+#define TRIAL_MOST (UINT64_C(16) << 20)
+#define TRIAL_MS 5000
 
 static void doubt(struct promise *out, const char *mend, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -23,12 +31,21 @@ static void doubt(struct promise *out, const char *mend, const char *format, ...
 
 	if (out->n == PROMISE_DOUBTS)
 		return;
+	out->doubt[out->n].slow = false;
 	va_start(ap, format);
 	vsnprintf(out->doubt[out->n].why, sizeof(out->doubt[out->n].why), format, ap);
 	va_end(ap);
 	snprintf(out->doubt[out->n].mend, sizeof(out->doubt[out->n].mend), "%s", mend);
 	out->n++;
 }
+
+/* It may come, but the program will wait for it. */
+#define slow(out, ...)                                        \
+	do {                                                  \
+		doubt((out), __VA_ARGS__);                    \
+		(out)->doubt[(out)->n - 1].slow = true;       \
+		(out)->n_slow++;                              \
+	} while (0)
 
 static const struct doctor_check *check_of(const struct doctor *doctor, const char *name)
 {
@@ -65,32 +82,36 @@ static void examine_sources(const struct promise_wanted *wanted, const struct do
 	}
 }
 
+/* The heap is private: a pipe holds its frames only until a write after a
+ * fork, so that is not called wired. */
 static void examine_wiring(const struct promise_wanted *wanted, struct promise *out)
 {
+	static const char unlock[] = "ulimit -l unlimited # or LimitMEMLOCK=infinity, pam_limits";
 	struct pin_ability ability;
+	const char *mend;
+	bool limited;
 	char text[24];
 
 	contig_pin_ability(&ability);
-	out->wiring = !ability.uring || !ability.pipe ? "pinned" : "none";
+	limited = !ability.memlock_exempt && ability.memlock_limit != ~0ull;
+	contig_size_print(ability.memlock_limit, text, sizeof(text));
+	out->wiring = !ability.uring ? "pinned" : "none";
+	mend = ability.uring_disabled > 0 ? "sysctl -w kernel.io_uring_disabled=0" : "";
 	if (ability.uring && ability.pipe) {
-		doubt(out, "", "memory can't be wired: io_uring %s; pipe %s",
+		doubt(out, mend, "memory can't be wired (io_uring: %s; pipe: %s)",
 		      strerrordesc_np(-ability.uring), strerrordesc_np(-ability.pipe));
-		return;
-	}
-	if (ability.uring) {
-		doubt(out, ability.uring_disabled > 0 ? "sysctl -w kernel.io_uring_disabled=0" : "",
-		      "memory can be wired by pipes only (io_uring: %s), which end when the "
-		      "program closes all descriptors, and don't hold over fork",
+	} else if (limited && (ability.uring == -ENOMEM || ability.memlock_limit < SUPERPAGE_SIZE)) {
+		doubt(out, unlock, "no superpage of the heap can be wired: RLIMIT_MEMLOCK is %s, "
+		      "for all io_uring rings of this user together", text);
+	} else if (ability.uring) {
+		doubt(out, mend,
+		      "the heap can't be wired (io_uring: %s); mappings are held by pipes, "
+		      "until the program forks or closes all descriptors",
 		      strerrordesc_np(-ability.uring));
-		return;
+	} else if (limited && (!wanted->limit || wanted->limit > ability.memlock_limit)) {
+		doubt(out, unlock, "only %s can be wired (RLIMIT_MEMLOCK, which all io_uring "
+		      "rings of this user share)", text);
 	}
-	if (ability.memlock_exempt || ability.memlock_limit == ~0ull)
-		return;
-	/* What is over it is held by pipes, as above. */
-	if (!wanted->limit || wanted->limit > ability.memlock_limit)
-		doubt(out, "ulimit -l unlimited # or LimitMEMLOCK=infinity, pam_limits",
-		      "only %s can be wired (RLIMIT_MEMLOCK)",
-		      contig_size_print(ability.memlock_limit, text, sizeof(text)));
 }
 
 static void examine_frames(const struct promise_wanted *wanted, const struct doctor *doctor,
@@ -101,7 +122,7 @@ static void examine_frames(const struct promise_wanted *wanted, const struct doc
 	out->level = facts->frames ? "physical" : "hidden";
 	if (facts->frames)
 		return;
-	if (wanted->constrained)
+	if (wanted->below != UINT64_MAX)
 		doubt(out, check->mend, "frame numbers are hidden from this process: no "
 					"physical address can be asked for");
 	else
@@ -110,10 +131,109 @@ static void examine_frames(const struct promise_wanted *wanted, const struct doc
 		      "certain within each superpage only, so not in blocks larger than one");
 }
 
+/* A block is tried with what the user asks of its place ... */
+static void try_place(const struct promise_wanted *wanted, struct promise *out)
+{
+	const struct trial_wish wish = {
+		.size = SUPERPAGE_SIZE,
+		.align = wanted->align,
+		.high = wanted->below,
+		.node = wanted->node,
+		.ms = TRIAL_MS,
+	};
+	char place[96] = "", text[24];
+	const char *mend = "";
+	struct trial trial;
+
+	if (wanted->below != UINT64_MAX) {
+		snprintf(place, sizeof(place), " below %s",
+			 contig_size_print(wanted->below, text, sizeof(text)));
+		mend = "contig pool below 4G 64 # or another address";
+	}
+	if (wanted->align > SUPERPAGE_SIZE) {
+		snprintf(place + strlen(place), sizeof(place) - strlen(place), " aligned to %s",
+			 contig_size_print(wanted->align, text, sizeof(text)));
+		if (!*mend)
+			mend = "contig pool keep-contiguous 512";
+	}
+	if (wanted->node >= 0)
+		snprintf(place + strlen(place), sizeof(place) - strlen(place), " of node %d",
+			 wanted->node);
+	if (!*place)
+		return;
+	trial_make(&wish, &trial);
+	if (trial.end == TRIAL_REFUSED)
+		doubt(out, mend, "no superpage%s is to be had: %s", place, trial.why);
+	else if (trial.end == TRIAL_LATE)
+		slow(out, mend, "superpages%s: none was found within %d seconds", place,
+		     TRIAL_MS / 1000);
+}
+
+/* Of what all sources lack, what a search among superpages that there were
+ * came to. */
+static void shorten(char *why)
+{
+	char *found = strstr(why, ", longest run "), *start = found;
+
+	if (!found)
+		return;
+	while (start > why && strncmp(start, "; ", 2))
+		start--;
+	start += start > why ? 2 : 0;
+	memmove(why, start, strlen(start) + 1);
+	why[strcspn(why, ";")] = '\0';
+}
+
+/* ... and one of several superpages: where memory is in pieces, neighbours are
+ * a matter of luck, and the search for them takes the program's time. */
+static void try_run(const struct promise_wanted *wanted, struct promise *out)
+{
+	const struct trial_wish wish = {
+		.size = TRIAL_RUN,
+		.align = 1,
+		.high = wanted->below,
+		.node = wanted->node,
+		.most = TRIAL_MOST,
+		.ms = TRIAL_MS,
+	};
+	static const char mend[] = "contig pool keep-contiguous 128 # as root";
+	struct trial trial;
+	char text[24];
+
+	trial_make(&wish, &trial);
+	contig_size_print(TRIAL_RUN, text, sizeof(text));
+	if (trial.end == TRIAL_REFUSED)
+		shorten(trial.why);
+	if (trial.end == TRIAL_REFUSED)
+		doubt(out, mend,
+		      "blocks longer than 2 MiB are slow to get, or fall back: no run of %s was "
+		      "found at once (%s)", text, trial.why);
+	else if (trial.end == TRIAL_LATE)
+		slow(out, mend, "blocks longer than 2 MiB: no run of %s was found within %d "
+		     "seconds", text, TRIAL_MS / 1000);
+}
+
+static void examine_memory(const struct promise_wanted *wanted,
+			   const struct doctor_facts *facts, struct promise *out)
+{
+	unsigned int doubts = out->n;
+
+	/* A pool is not made larger for a trial. */
+	if (!facts->real || (wanted->grow == CONTIG_GROW_SYSTEM && !geteuid()))
+		return;
+	if (facts->frames || wanted->below == UINT64_MAX)
+		try_place(wanted, out);
+	/* Hidden frames are told of already, and no run of them is certain. */
+	if (out->n == doubts && facts->frames && (!wanted->limit || wanted->limit >= TRIAL_RUN))
+		try_run(wanted, out);
+}
+
 void promise_examine(const struct promise_wanted *wanted, struct promise *out)
 {
 	struct doctor_facts facts = {.real = contig_root_is_real()};
 	struct doctor *doctor;
+	bool simulated;
+	unsigned int doubts;
 
 	memset(out, 0, sizeof(*out));
 	doctor = contig_topology() ? calloc(1, sizeof(*doctor)) : NULL;
@@ -121,7 +241,8 @@ void promise_examine(const struct promise_wanted *wanted, struct promise *out)
 		doubt(out, "", "/proc can't be read: is it mounted?");
 		return;
 	}
-	if (secure_getenv("CONTIG_SIM") && *secure_getenv("CONTIG_SIM"))
+	simulated = secure_getenv("CONTIG_SIM") && *secure_getenv("CONTIG_SIM");
+	if (simulated)
 		doubt(out, "unset CONTIG_SIM", "CONTIG_SIM describes a simulated machine");
 	doctor_frames(doctor, &facts);
 	doctor_superpages(doctor, &facts);
@@ -133,7 +254,11 @@ void promise_examine(const struct promise_wanted *wanted, struct promise *out)
 	doctor_available(doctor, &facts);
 	doctor_cgroups(doctor, &facts);
 	examine_frames(wanted, doctor, &facts, out);
+	doubts = out->n;
 	examine_sources(wanted, doctor, &facts, out);
+	/* Where there is none at all, the place doesn't matter. */
+	if (out->n == doubts && !simulated)
+		examine_memory(wanted, &facts, out);
 	examine_wiring(wanted, out);
 	doctor_free(doctor);
 }

@@ -15,21 +15,26 @@ struct promise_wanted {
 	unsigned int sources; /* CONTIG_SOURCE_* */
 	enum contig_grow grow;
 	uint64_t limit;	      /* 0: as much as there is */
-	bool constrained;     /* to physical addresses */
+	uint64_t below;	      /* physical address; UINT64_MAX: any */
+	uint64_t align;	      /* 1: any */
+	int node;	      /* -1: any */
 };
 
-#define PROMISE_DOUBTS 6
+#define PROMISE_DOUBTS 8
 
 struct promise {
 	const char *level, *wiring; /* what most memory will get */
 	unsigned int n;		    /* 0: it can be kept, as far as can be told before */
+	unsigned int n_slow;	    /* of n: it can be kept, perhaps, at a price */
 	struct {
-		char why[512];
+		bool slow;
+		char why[640];
 		char mend[512]; /* a command, or "# what to do"; "" none */
 	} doubt[PROMISE_DOUBTS];
 };
 
-/* Tries one superpage and one pin, and gives them back. */
+/* Tries one superpage, one pin, and a block as the program would get it by the
+ * settings in the environment, and gives them back. */
 void promise_examine(const struct promise_wanted *wanted, struct promise *out);
 
 #endif

@@ -269,7 +269,7 @@ static void for_people(struct emitter *e, const struct sum *sum,
 
 	line_of_ending(e, sum, ending);
 	if (!sum->n) {
-		line(e, "Nothing", "no process of it loaded the shim");
+		line(e, "Nothing", "no process of it loaded the shim, or all stand aside (CONTIG_RESTRICT)");
 		return;
 	}
 	line(e, "Asked", "%s in %" PRIu64 " allocations%s", SIZE(SHIM_ASKED), c[SHIM_CALLS],

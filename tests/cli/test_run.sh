@@ -18,6 +18,9 @@ refused run --
 refused run --below nowhere true
 refused run --below 0 true
 refused run --align 3 true
+refused run --align 2G true
+refused run --limit 1M true
+refused run --restrict /bin/true true
 refused run --threshold 0 true
 refused run --node 99999 true
 refused run --fork maybe true
@@ -252,6 +255,26 @@ fi
 CONTIG_SIM=1G-2G run 0 run true
 error_has 'CONTIG_SIM'
 
+# What is asked of a place is tried before the start, by what the program will
+# find: the first superpage has never been anybody's.
+run 125 run --node 63 true
+error_has 'node 63: no such node'
+if can_be_nobody; then
+	run 0 run --below 2M true
+	error_has 'no superpage (below 2 MiB|is free)'
+	CONTIG_RUN_BELOW=2M run 0 run true
+	error_has 'no superpage (below 2 MiB|is free)'
+	run 125 run --require --below 2M echo started
+	[ -s "$tmp/out" ] && wrong "--below 2M --require: started"
+	# A search that may hold 2 MiB finds no run of 4; nobody who is content
+	# with 2 is told so.
+	CONTIG_RECLAIM_MAX=2M run 0 run true
+	error_has 'no run of 4 MiB was found|no superpage is free'
+	CONTIG_RECLAIM_MAX=2M run 125 run --require true
+	CONTIG_RECLAIM_MAX=2M run 0 run --limit 2M true
+	grep -q 'no run of' "$tmp/err" && wrong "--limit 2M: $(cat "$tmp/err")"
+fi
+
 # The report.
 run 0 run --report -- true
 error_has '^contig run: true: exit 0, 1 process, '
@@ -285,9 +308,10 @@ if [ -x "$tmp/static" ]; then
 	run 3 run --report "$tmp/static"
 	error_has '^Nothing: '
 fi
-run 0 run -o name,state -- true
-error_has '^PROGRAM  STATE'
-[ "$(wc -l <"$tmp/err")" -eq 2 ] || wrong "-o: $(cat "$tmp/err")"
+run 0 run -o name,state --report=:"$tmp/report" -- true
+mv "$tmp/report" "$tmp/out"
+output_has '^PROGRAM  STATE'
+[ "$(wc -l <"$tmp/out")" -eq 2 ] || wrong "-o: $(cat "$tmp/out")"
 COLUMNS=80 run 0 run --report=:"$tmp/report" -- sh -c 'for i in 1 2 3 4 5 6 7 8 9 10 11 12; do /bin/true; done'
 mv "$tmp/report" "$tmp/out"
 narrow 80 "the report"
