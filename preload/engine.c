@@ -11,6 +11,7 @@
 #include "preload/fork.h"
 #include "preload/inside.h"
 #include "preload/jemalloc.h"
+#include "preload/loosen.h"
 #include "preload/meta.h"
 #include "preload/options.h"
 #include "preload/report.h"
@@ -249,7 +250,17 @@ static bool in_starter(size_t size)
 
 static bool is_run(const void *p, size_t size)
 {
-	return shim_extent_ours(p) && shim_extent_ours((const char *)p + size - 1);
+	const char *at = p, *last = at + size - 1;
+
+	if (!shim_extent_ours(at) || !shim_extent_ours(last))
+		return false;
+	/* Only loosened superpages can be anything else, in between. */
+	while (shim_loosened && (size_t)(last - at) > SUPERPAGE_SIZE) {
+		at += SUPERPAGE_SIZE;
+		if (!shim_extent_ours(at))
+			return false;
+	}
+	return true;
 }
 
 static struct promise look(const void *p, size_t size)
@@ -293,8 +304,12 @@ static void *from_pool(void *p, size_t size, int flags)
 {
 	unsigned int index = __atomic_load_n(&shim_engine_pool_arena, __ATOMIC_RELAXED);
 
-	if (p)
+	if (p) {
 		shim_je_dallocx(p, JE_TCACHE_NONE);
+		/* Loosened superpages leave the arena for good by that. */
+		if (shim_loosened)
+			purge();
+	}
 	/* A strict program wants all that can be done. */
 	else if (shim_options.strict)
 		purge();

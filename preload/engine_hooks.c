@@ -7,6 +7,7 @@
 #include "preload/engine.h"
 #include "preload/extents.h"
 #include "preload/inside.h"
+#include "preload/loosen.h"
 #include "preload/options.h"
 #include "preload/raw.h"
 #include "preload/report.h"
@@ -135,7 +136,8 @@ static bool hook_dalloc(struct je_hooks *hooks, void *addr, size_t size, bool co
 	(void)hooks, (void)committed, (void)arena;
 	if (!shim_extent_in_window(addr)) {
 		kept = shim_raw_munmap(addr, size) < 0;
-	} else if (!shim_extent_ours(addr)) {
+	} else if (!shim_extent_ours(addr) &&
+		   (!shim_loosened || arena != shim_engine_pool_arena)) {
 		let_go(addr, size);
 		kept = true;
 	} else if (shim_inside()) {

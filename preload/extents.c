@@ -16,13 +16,16 @@
 #include "phys/trim.h"
 #include "preload/engine.h"
 #include "preload/inside.h"
+#include "preload/loosen.h"
 #include "preload/options.h"
+#include "preload/raw.h"
 #include "preload/report.h"
 
 #include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 
 /* What a failed search cost isn't paid again within this time, nor until
@@ -407,14 +410,36 @@ static void give_back(void)
 		contig_trim_pool(pool, slack, false);
 }
 
+/* Superpages of it may have been loosened: those are the kernel's. */
+static void put_parts(char *p, size_t bytes)
+{
+	for (char *end = p + bytes, *next; p < end; p = next) {
+		bool ours = shim_extent_ours(p);
+
+		next = (char *)align_down((uintptr_t)p, SUPERPAGE_SIZE) + SUPERPAGE_SIZE;
+		while (next < end && shim_extent_ours(next) == ours)
+			next += SUPERPAGE_SIZE;
+		if (next > end)
+			next = end;
+		if (ours)
+			contig_pool_put(pool, address_place(p) >> FRAME_SHIFT,
+					(size_t)(next - p) >> FRAME_SHIFT);
+		else
+			shim_raw_madvise(p, (size_t)(next - p), MADV_DONTNEED);
+	}
+}
+
 void shim_extent_free(void *p, size_t bytes)
 {
 	NO_CANCEL;
 	sigset_t signals;
 
 	begin(&signals);
-	contig_pool_put(pool, address_place(p) >> FRAME_SHIFT,
-			(bytes + FRAME_SIZE - 1) >> FRAME_SHIFT);
+	if (shim_loosened)
+		put_parts(p, align_up(bytes, FRAME_SIZE));
+	else
+		contig_pool_put(pool, address_place(p) >> FRAME_SHIFT,
+				(bytes + FRAME_SIZE - 1) >> FRAME_SHIFT);
 	if (!shim_extents_only_held)
 		give_back();
 	end(&signals);

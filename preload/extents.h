@@ -21,7 +21,8 @@ struct contig_pool;
  * shim_extents_why(); counted as a fallback by the caller.  Not to be called inside.
  */
 void *shim_extent_alloc(size_t bytes, size_t align, bool *zero);
-/* Any 4 KiB-aligned part of one, or of several that touch. */
+/* Any 4 KiB-aligned part of one, or of several that touch; what is in the
+ * window and not ours any more goes to the kernel. */
 void shim_extent_free(void *p, size_t bytes);
 
 /* More, right behind memory that is ours: addr, or NULL. */

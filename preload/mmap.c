@@ -14,6 +14,7 @@
  */
 #include "preload/extents.h"
 #include "preload/inside.h"
+#include "preload/loosen.h"
 #include "preload/mappings.h"
 #include "preload/options.h"
 #include "preload/pieces.h"
@@ -33,6 +34,10 @@
 #endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
+#endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#define MADV_KEEPONFORK 19
 #endif
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
@@ -224,6 +229,23 @@ EXPORT int munmap(void *addr, size_t length)
 	return r;
 }
 
+#define PROTECTIONS (PROT_READ | PROT_WRITE | PROT_EXEC)
+
+static int protect_raw(void *addr, size_t length, int prot, int key)
+{
+	return key == -1 ? shim_raw_mprotect(addr, length, prot) :
+			   (int)syscall(SYS_pkey_mprotect, addr, length, prot, key);
+}
+
+/* No mapping of ours; perhaps of the heap. */
+static int protect_heap(void *addr, size_t length, int prot, int key)
+{
+	if (shim_options.active && is_aligned(addr) && !(prot & ~PROTECTIONS) &&
+	    (prot != (PROT_READ | PROT_WRITE) || key != -1))
+		shim_loosen(addr, whole_pages(addr, length));
+	return protect_raw(addr, length, prot, key);
+}
+
 static int protect(void *addr, size_t length, int prot, int key)
 {
 	size_t len = whole_pages(addr, length);
@@ -231,10 +253,9 @@ static int protect(void *addr, size_t length, int prot, int key)
 
 	shim_mapping_lock();
 	shim_mapping_uncover((uintptr_t)addr, len);
-	r = key < 0 ? shim_raw_mprotect(addr, length, prot) :
-		      (int)syscall(SYS_pkey_mprotect, addr, length, prot, key);
+	r = protect_raw(addr, length, prot, key);
 	/* Also when it failed: it may have come half-way. */
-	if (key >= 0 || prot != (PROT_READ | PROT_WRITE))
+	if (key != -1 || prot != (PROT_READ | PROT_WRITE))
 		shim_mapping_change((uintptr_t)addr, len);
 	shim_mapping_unlock();
 	return r;
@@ -243,7 +264,7 @@ static int protect(void *addr, size_t length, int prot, int key)
 EXPORT int mprotect(void *addr, size_t length, int prot)
 {
 	if (!concerns_us(addr, length))
-		return shim_raw_mprotect(addr, length, prot);
+		return protect_heap(addr, length, prot, -1);
 	return protect(addr, length, prot, -1);
 }
 
@@ -252,7 +273,7 @@ EXPORT int pkey_mprotect(void *addr, size_t length, int prot, int key)
 	if (key == -1)
 		return mprotect(addr, length, prot);
 	if (!concerns_us(addr, length))
-		return (int)syscall(SYS_pkey_mprotect, addr, length, prot, key);
+		return protect_heap(addr, length, prot, key);
 	return protect(addr, length, prot, key);
 }
 
@@ -309,17 +330,38 @@ static int advise(void *addr, size_t length, int advice)
 
 /* Pages of a malloc'ed block: to drop them would tear its run apart, and of a
  * hugetlb page do nothing at all.  What a program sees is that they are zero. */
-static bool advise_block(void *addr, size_t length, int advice)
+static bool drop_block(void *addr, size_t length, int advice)
 {
 	size_t len = whole_pages(addr, length);
 
 	if ((advice != MADV_DONTNEED && advice != MADV_FREE) || !len || shim_inside() ||
-	    !is_aligned(addr) || !shim_extent_ours(addr) ||
-	    !shim_extent_ours((char *)addr + len - 1))
+	    !is_aligned(addr))
+		return false;
+	if (shim_loosened && shim_extent_in_window(addr))
+		return advice == MADV_FREE || shim_loosen_zero(addr, len);
+	if (!shim_extent_ours(addr) || !shim_extent_ours((char *)addr + len - 1))
 		return false;
 	if (advice == MADV_DONTNEED)
 		memset(addr, 0, len);
 	return true;
+}
+
+static int advise_block(void *addr, size_t length, int advice)
+{
+	if (drop_block(addr, length, advice))
+		return 0;
+	switch (advice) {
+	case MADV_DONTFORK:
+	case MADV_DOFORK:
+	case MADV_DONTDUMP:
+	case MADV_DODUMP:
+	case MADV_WIPEONFORK:
+	case MADV_KEEPONFORK:
+	case MADV_GUARD_INSTALL:
+		if (is_aligned(addr))
+			shim_loosen(addr, whole_pages(addr, length));
+	}
+	return shim_raw_madvise(addr, length, advice);
 }
 
 EXPORT int madvise(void *addr, size_t length, int advice)
@@ -327,8 +369,8 @@ EXPORT int madvise(void *addr, size_t length, int advice)
 	int r;
 
 	if (!concerns_us(addr, length))
-		return shim_options.active && advise_block(addr, length, advice) ?
-			       0 : shim_raw_madvise(addr, length, advice);
+		return shim_options.active ? advise_block(addr, length, advice) :
+					     shim_raw_madvise(addr, length, advice);
 	shim_mapping_lock();
 	r = advise(addr, length, advice);
 	shim_mapping_unlock();

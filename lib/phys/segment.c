@@ -534,6 +534,97 @@ size_t contig_segment_release(struct segment *segment, segment_claim_fn claim,
 	return n_gone;
 }
 
+/* The pool's free frames in a superpage are taken out.  How many. */
+static uint64_t take_free(struct contig_pool *pool, int node, uint64_t at, uint64_t end)
+{
+	uint64_t start, count, taken = 0;
+
+	while (contig_extent_next(pool->free[node], at, &start, &count) && start < end) {
+		if (start < at) {
+			count -= at - start;
+			start = at;
+		}
+		if (start + count > end)
+			count = end - start;
+		contig_extent_take(pool->free[node], start, count);
+		taken += count;
+		at = start + count;
+	}
+	return taken;
+}
+
+/* With the pool's lock and contig_pin_lock. */
+static void leave(struct segment *segment, struct segment *alone, uint64_t place)
+{
+	unsigned int at = 0;
+
+	while (segment->places[at] != place)
+		at++;
+	*alone = (struct segment){
+		.next = segment->pool->segments,
+		.pool = segment->pool,
+		.source = segment->source,
+		.page_size = segment->page_size,
+		.inherited = true,
+		.plain = true,
+		.node = segment->node,
+		.n = 1,
+		.places = {place},
+	};
+	segment->n--;
+	memmove(&segment->places[at], &segment->places[at + 1],
+		(segment->n - at) * sizeof(segment->places[0]));
+	memmove(&segment->indices[at], &segment->indices[at + 1],
+		(segment->n - at) * sizeof(segment->indices[0]));
+	segment->pool->segments = alone;
+	contig_physmap_hide(place, segment->page_size);
+	for (uint64_t p = place; p < place + segment->page_size; p += SUPERPAGE_SIZE)
+		__atomic_store_n(&place_block(p)->segment, alone, __ATOMIC_RELEASE);
+}
+
+int contig_segment_detach(struct segment *segment, uint64_t place, int (*swap)(void *arg),
+			  void *arg)
+{
+	struct segment *alone = calloc(1, sizeof(*alone));
+	uint64_t frame = place >> FRAME_SHIFT, count = segment->page_size >> FRAME_SHIFT, taken;
+	struct contig_pool *pool = segment->pool;
+	int err;
+
+	if (!alone)
+		return -ENOMEM;
+	contig_lock(&pool->lock);
+	err = swap(arg);
+	if (!err && !segment->inherited) {
+		taken = take_free(pool, segment->node, frame, frame + count);
+		pool_free_sub(pool, taken);
+		pool->live_frames -= count - taken;
+		pool_held_set(pool, pool->held - segment->page_size);
+	}
+	if (!err) {
+		contig_lock(&contig_pin_lock);
+		leave(segment, alone, place);
+		contig_unlock(&contig_pin_lock);
+	}
+	contig_unlock(&pool->lock);
+	if (err) {
+		free(alone);
+		return err;
+	}
+	/* If not, the frames of what left stay pinned as long as the rest. */
+	if (segment->pin && segment->n)
+		repin(segment, segment->places, segment->n);
+	if (!segment->n) {
+		replace_pin(segment, NULL);
+		unlink_segment(segment);
+		/* As in contig_segment_release(). */
+		contig_lock(&contig_pin_lock);
+		contig_unlock(&contig_pin_lock);
+		free(segment);
+	}
+	contig_pool_record(pool);
+	return 0;
+}
+
 struct pin *contig_segment_pin(const struct segment *segment)
 {
 	struct pin *pin = make_pin(segment, segment->places, segment->n);

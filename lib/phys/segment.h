@@ -61,6 +61,15 @@ typedef void (*segment_unclaim_fn)(const struct segment *segment, uint64_t place
 size_t contig_segment_release(struct segment *segment, segment_claim_fn claim,
 			      segment_unclaim_fn unclaim, void *arg);
 
+/*
+ * One superpage of a private pool becomes plain memory where it is: its blocks
+ * live on there, on frames of no promise, and what is free in it is lost to
+ * the pool.  swap() puts memory with the same content in its place, 0/-errno;
+ * called with locks held.  Under contig_reclaim_lock.  0/-errno, nothing done.
+ */
+int contig_segment_detach(struct segment *segment, uint64_t place, int (*swap)(void *arg),
+			  void *arg);
+
 /* One more pin over all of a segment, of the kind that holds over a fork(2);
  * NULL with a reason. */
 struct pin *contig_segment_pin(const struct segment *segment);

@@ -275,6 +275,45 @@ static void in_pieces(void)
 	expect("pieces", "done\n");
 }
 
+static bool has_reason(const char *what)
+{
+	for (uint32_t i = 0; i < report->next && i < SHIM_SLOTS; i++)
+		for (int j = 0; j < SHIM_REASONS; j++)
+			if (report->slot[i].reason[j].ready == 2 &&
+			    strstr(report->slot[i].reason[j].what, what))
+				return true;
+	return false;
+}
+
+/* Where the heap is, parts of it can be protected like anybody's. */
+static void protected(const char *name)
+{
+	static struct outcome alone;
+
+	run((struct play){{name}, false}, &alone);
+	require(!strcmp(alone.out, "done\n"), "\"%s\"", alone.out);
+	expect(name, "done\n");
+	require(has_reason("heap: a part was protected"), "not reported");
+	require(counted(SHIM_FALLBACK_BYTES) >= SUPERPAGE, "%zu bytes fell back",
+		(size_t)counted(SHIM_FALLBACK_BYTES));
+}
+
+static void protects(void)
+{
+	protected("protects");
+}
+
+/* There the kernel can do it by itself; where no superpage is to be had, too. */
+static void protects_thp(void)
+{
+	expect("protects", "done\n");
+}
+
+static void protects_threads(void)
+{
+	protected("protects_threads");
+}
+
 static void userfaults(void)
 {
 	expect("userfaults", "asked 15 times\n");
@@ -352,6 +391,10 @@ static const struct test_case cases[] = {
 	{"forks", forks, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"beyond", beyond, 0, CASE_NO_SANITIZER, NULL},
 	{"in_pieces", in_pieces, 0, CASE_NO_SANITIZER, NULL},
+	{"protects", protects, 48, CASE_SLOW | CASE_NO_SANITIZER, "CONTIG_SOURCES=2m"},
+	{"protects_thp", protects_thp, 0, CASE_SLOW | CASE_NO_SANITIZER, "CONTIG_SOURCES=thp"},
+	{"protects_threads", protects_threads, 40, CASE_SLOW | CASE_ROOT | CASE_NO_SANITIZER,
+	 "CONTIG_SOURCES=2m"},
 	{"userfaults", userfaults, 0, CASE_ROOT | CASE_NO_SANITIZER, NULL},
 	{"segment", segment, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"limit", limit, 0, CASE_NO_SANITIZER, "CONTIG_RUN_MAP_LIMIT=1M"},

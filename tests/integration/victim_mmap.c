@@ -14,6 +14,7 @@
 #include <inttypes.h>
 #include <linux/userfaultfd.h>
 #include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -1269,6 +1270,172 @@ static void case_pieces(void)
 	puts("done");
 }
 
+static char *block(size_t align, size_t len, int fill)
+{
+	void *p;
+
+	need(!posix_memalign(&p, align, len));
+	memset(p, fill, len);
+	return p;
+}
+
+static void need_all(const char *p, size_t len, int fill)
+{
+	for (size_t i = 0; i < len; i++)
+		need(p[i] == (char)fill);
+}
+
+static uint64_t write_fault(char *p)
+{
+	return put((uint64_t *)(void *)p, 0);
+}
+
+/* Parts of malloc'ed blocks, which their neighbours don't notice. */
+static void case_protects(void)
+{
+	enum { BLOCKS = 64, LEN = 96 * 1024, BIG = 7 << 20 };
+	char *small[4 * BLOCKS], *p[BLOCKS], *big, *q;
+	int status;
+	pid_t child;
+
+	for (int i = 0; i < 4 * BLOCKS; i++) {
+		small[i] = malloc(3000);
+		memset(small[i], i, 3000);
+		if (i % 4 == 3)
+			p[i / 4] = block(PAGE, LEN, i / 4);
+	}
+	/* A guard at the end, a read-only page in the middle. */
+	errno = 0;
+	for (int i = 0; i < BLOCKS; i++) {
+		need(!mprotect(p[i] + LEN - PAGE, PAGE, PROT_NONE) && !errno);
+		need(!mprotect(p[i] + 5 * PAGE, 2 * PAGE, PROT_READ) && !errno);
+	}
+	for (int i = 0; i < BLOCKS; i++) {
+		need_all(p[i], LEN - PAGE, i);
+		need(write_fault(p[i] + 5 * PAGE) == SIGSEGV);
+		need(write_fault(p[i] + 7 * PAGE - 8) == SIGSEGV);
+		need(look((uint64_t *)(void *)(p[i] + LEN - PAGE)) >> 63);
+		memset(p[i], i, 5 * PAGE);
+		memset(p[i] + 7 * PAGE, i, LEN - 8 * PAGE);
+	}
+	child = fork();
+	need(child >= 0);
+	if (!child) {
+		for (int i = 0; i < BLOCKS; i++) {
+			need_all(p[i], LEN - PAGE, i);
+			need(write_fault(p[i] + 5 * PAGE) == SIGSEGV);
+			need(!mprotect(p[i] + LEN - PAGE, PAGE, RW));
+			need_all(p[i], LEN, i);
+			need(!mprotect(p[i] + PAGE, PAGE, PROT_READ));
+		}
+		_exit(0);
+	}
+	need(waitpid(child, &status, 0) == child && !status);
+	/* Dropped: zeros, also behind a protection. */
+	for (int i = 0; i < BLOCKS; i += 2) {
+		need(!madvise(p[i] + 4 * PAGE, 2 * PAGE, MADV_DONTNEED));
+		need(!madvise(p[i] + LEN - 2 * PAGE, 2 * PAGE, MADV_DONTNEED));
+		need(write_fault(p[i] + 5 * PAGE) == SIGSEGV);
+		need(look((uint64_t *)(void *)(p[i] + LEN - PAGE)) >> 63);
+	}
+	for (int i = 0; i < BLOCKS; i++) {
+		need(!mprotect(p[i], LEN, RW));
+		if (i % 2 == 0) {
+			need_all(p[i] + 4 * PAGE, 2 * PAGE, 0);
+			need_all(p[i] + LEN - 2 * PAGE, 2 * PAGE, 0);
+			memset(p[i] + 4 * PAGE, i, 2 * PAGE);
+			memset(p[i] + LEN - 2 * PAGE, i, 2 * PAGE);
+		}
+		need_all(p[i], LEN, i);
+	}
+	/* From the middle of one superpage to that of another. */
+	big = block(2 * MIB, BIG, 5);
+	need(!mprotect(big + MIB, 4 * MIB, PROT_READ));
+	need(!write_fault(big + MIB - 8) && write_fault(big + MIB) == SIGSEGV);
+	need(write_fault(big + 3 * MIB) == SIGSEGV && write_fault(big + 5 * MIB - 8) == SIGSEGV);
+	need(!write_fault(big + 5 * MIB) && !write_fault(big + BIG - 8));
+	need_all(big + MIB, 4 * MIB, 5);
+	/* A page of what is protected as a whole. */
+	need(!mprotect(big + 3 * MIB + PAGE, PAGE, RW));
+	need(!write_fault(big + 3 * MIB + PAGE) && write_fault(big + 3 * MIB) == SIGSEGV);
+	need(!madvise(big + MIB, 4 * MIB, MADV_DONTNEED) && write_fault(big + MIB) == SIGSEGV);
+	need_all(big + MIB, 4 * MIB, 0);
+	/* Not for the child. */
+	need(!madvise(big + 6 * MIB + PAGE, PAGE, MADV_DONTFORK));
+	child = fork();
+	need(child >= 0);
+	if (!child)
+		_exit(look((uint64_t *)(void *)(big + 6 * MIB + PAGE)) >> 63 &&
+				      big[6 * MIB] == 5 && big[6 * MIB + 2 * PAGE] == 5 ?
+			      0 : 1);
+	need(waitpid(child, &status, 0) == child && !status);
+	need(!mprotect(big, BIG, RW));
+	memset(big, 6, BIG);
+	/* What is wrong stays wrong. */
+	need(mprotect(big + 1, PAGE, PROT_READ) < 0 && errno == EINVAL);
+	need(mprotect(big, PAGE, 1 << 20) < 0 && errno == EINVAL);
+	/* Freed, and made use of anew. */
+	free(big);
+	for (int i = 0; i < BLOCKS; i += 2)
+		free(p[i]);
+	for (int round = 0; round < 20; round++) {
+		q = block(PAGE, (size_t)(1 + round) * 300 * KIB, round);
+		need_all(q, (size_t)(1 + round) * 300 * KIB, round);
+		free(q);
+	}
+	for (int i = 0; i < 4 * BLOCKS; i++)
+		need_all(small[i], 3000, i);
+	for (int i = 1; i < BLOCKS; i += 2)
+		need_all(p[i], LEN, i);
+	puts("done");
+}
+
+enum { SHARED_BLOCKS = 24, SHARED_LEN = 64 * 4096, COUNTERS = 3 };
+static char *shared_blocks[SHARED_BLOCKS];
+static volatile int stop;
+
+/* Counts on a page of its own in every block. */
+static void *count_up(void *arg)
+{
+	size_t page = 8 + (size_t)(uintptr_t)arg;
+
+	for (uint64_t n = 1; !stop; n++) {
+		for (int i = 0; i < SHARED_BLOCKS; i++) {
+			volatile uint64_t *p = (void *)(shared_blocks[i] + page * PAGE);
+
+			if (++*p != n)
+				die("block %d: %" PRIu64 " rather than %" PRIu64, i, *p, n);
+		}
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* Nothing of what others write meanwhile gets lost. */
+static void case_protects_threads(void)
+{
+	pthread_t threads[COUNTERS];
+
+	for (int i = 0; i < SHARED_BLOCKS; i++)
+		shared_blocks[i] = block(PAGE, SHARED_LEN, 0);
+	for (int i = 0; i < COUNTERS; i++)
+		need(!pthread_create(&threads[i], NULL, count_up, (void *)(uintptr_t)i));
+	for (int i = 0; i < SHARED_BLOCKS; i++) {
+		memset(shared_blocks[i], i + 1, 8 * PAGE);
+		if (mprotect(shared_blocks[i] + PAGE, PAGE, PROT_READ)) {
+			fprintf(stderr, "block %d: %s\n", i, strerror(errno));
+			exit(77);
+		}
+		need(write_fault(shared_blocks[i] + PAGE) == SIGSEGV);
+	}
+	for (int i = 0; i < SHARED_BLOCKS; i++)
+		need_all(shared_blocks[i], 8 * PAGE, i + 1);
+	stop = 1;
+	for (int i = 0; i < COUNTERS; i++)
+		need(!pthread_join(threads[i], NULL));
+	puts("done");
+}
+
 static int userfault = -1;
 static volatile int asked;
 
@@ -1348,6 +1515,7 @@ static const struct {
 	{"segment", case_segment}, {"sizes", case_sizes},
 	{"userfaults", case_userfaults},
 	{"beyond", case_beyond},   {"pieces", case_pieces},
+	{"protects", case_protects}, {"protects_threads", case_protects_threads},
 };
 
 int main(int argc, char **argv)
