@@ -251,7 +251,7 @@ static void drops(void)
 static void threads(void)
 {
 	expect("threads", "done\n");
-	require(counted(SHIM_MAPPED) >= test_scaled(GIB / 4, GIB / 40), "%zu mapped",
+	require(counted(SHIM_MAPPED) >= test_scaled(GIB / 8, GIB / 40), "%zu mapped",
 		(size_t)counted(SHIM_MAPPED));
 }
 

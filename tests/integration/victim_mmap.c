@@ -882,7 +882,7 @@ static void case_drops(void)
 
 static void *churn(void *arg)
 {
-	const int steps = scaled(4000, 150);
+	const int steps = scaled(2000, 150);
 	uint64_t mine = (uintptr_t)arg * 977 + 1;
 	struct {
 		char *p;
