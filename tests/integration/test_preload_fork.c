@@ -123,7 +123,9 @@ static const char *const scenes[] = {
 
 static void play_all(unsigned int mib)
 {
-	for (size_t i = 0; i < sizeof(scenes) / sizeof(scenes[0]); i++)
+	size_t n = test_scaled(sizeof(scenes) / sizeof(scenes[0]), 3);
+
+	for (size_t i = 0; i < n; i++)
 		play(scenes[i], mib);
 }
 
