@@ -220,15 +220,12 @@ static uintptr_t loosen_at(uintptr_t address)
 	return (address & ~(size - 1)) + size;
 }
 
-void shim_loosen(const void *addr, size_t len)
+static void loosen(uintptr_t start, uintptr_t end)
 {
 	NO_CANCEL;
-	uintptr_t start = (uintptr_t)addr, end = start + len;
 	int error = errno;
 	sigset_t signals;
 
-	if (!len || !shim_extent_in_window(addr) || shim_inside())
-		return;
 	__atomic_store_n(&shim_loosened, true, __ATOMIC_RELAXED);
 	contig_signals_block(&signals);
 	shim_enter();
@@ -237,6 +234,12 @@ void shim_loosen(const void *addr, size_t len)
 	shim_leave();
 	contig_signals_restore(&signals);
 	errno = error;
+}
+
+void shim_loosen(const void *addr, size_t len)
+{
+	if (len && shim_extent_in_window(addr) && !shim_inside())
+		loosen((uintptr_t)addr, (uintptr_t)addr + len);
 }
 
 struct zeroing {

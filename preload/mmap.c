@@ -182,9 +182,16 @@ static void *map_over(void *addr, size_t length, int prot, int flags, int fd, of
 	return va;
 }
 
+/* In the place of a part of a malloc'ed block, perhaps. */
+static void replace_heap(void *addr, size_t length)
+{
+	if (shim_options.active && is_aligned(addr))
+		shim_loosen(addr, whole_pages(addr, length));
+}
+
 EXPORT void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
 {
-	const char *why;
+	const char *why = NULL;
 	bool fail;
 	void *va;
 
@@ -192,6 +199,8 @@ EXPORT void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 		return shim_raw_mmap(addr, length, prot, flags, fd, offset);
 	if (addr && concerns_us(addr, length))
 		return map_over(addr, length, prot, flags, fd, offset);
+	if (flags & MAP_FIXED)
+		replace_heap(addr, length);
 	if (length >= shim_options.threshold && can_serve(addr, length, prot, flags, offset)) {
 		va = serve(length, flags, &fail);
 		if (va != MAP_FAILED)
@@ -202,12 +211,13 @@ EXPORT void *mmap(void *addr, size_t length, int prot, int flags, int fd, off_t 
 		}
 	} else if (length >= shim_options.threshold) {
 		why = left_because(prot, flags);
-		if (why) {
-			shim_count(SHIM_MAPPED_LEFT, length);
-			shim_reason(why, length);
-		}
 	}
-	return shim_raw_mmap(addr, length, prot, flags, fd, offset);
+	va = shim_raw_mmap(addr, length, prot, flags, fd, offset);
+	if (why && va != MAP_FAILED) {
+		shim_count(SHIM_MAPPED_LEFT, length);
+		shim_reason(why, length);
+	}
+	return va;
 }
 
 EXPORT void *mmap64(void *addr, size_t length, int prot, int flags, int fd, off_t offset)
@@ -218,8 +228,10 @@ EXPORT int munmap(void *addr, size_t length)
 	size_t len = whole_pages(addr, length);
 	int r;
 
-	if (!concerns_us(addr, length))
+	if (!concerns_us(addr, length)) {
+		replace_heap(addr, length);
 		return shim_raw_munmap(addr, length);
+	}
 	shim_mapping_lock();
 	shim_mapping_uncover((uintptr_t)addr, len);
 	r = shim_raw_munmap(addr, length);
@@ -465,6 +477,9 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 		new_addr = NULL;
 	if (shim_inside() || !is_aligned(old) || !new_len)
 		return shim_raw_mremap(old, old_size, new_size, flags, new_addr);
+	replace_heap(old, old_size);
+	if (flags & MREMAP_FIXED)
+		replace_heap(new_addr, new_size);
 	if (!concerns_us(old, old_size) &&
 	    !((flags & MREMAP_FIXED) && concerns_us(new_addr, new_size))) {
 		va = shim_raw_mremap(old, old_size, new_size, flags, new_addr);

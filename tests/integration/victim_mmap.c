@@ -1348,6 +1348,21 @@ static void case_protects(void)
 		}
 		need_all(p[i], LEN, i);
 	}
+	/* Other memory in a block's place, and moved out of one. */
+	for (int i = 1; i < 20; i += 2) {
+		char *at = p[i] + 8 * PAGE;
+
+		need(mmap(at, PAGE, RW, ANON | MAP_FIXED, -1, 0) == at);
+		need_all(at, PAGE, 0);
+		need_all(at + PAGE, PAGE, i);
+		need(!munmap(at, PAGE) && !is_mapped(at) && at[-1] == i && at[PAGE] == i);
+		q = mremap(at + PAGE, PAGE, 2 * PAGE, MREMAP_MAYMOVE);
+		need(q != MAP_FAILED && q != at + PAGE && !is_mapped(at + PAGE));
+		need_all(q, PAGE, i);
+		need_all(q + PAGE, PAGE, 0);
+		need(mremap(q, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED, at) == at);
+		memset(at, i, 2 * PAGE);
+	}
 	/* From the middle of one superpage to that of another. */
 	big = block(2 * MIB, BIG, 5);
 	need(!mprotect(big + MIB, 4 * MIB, PROT_READ));
