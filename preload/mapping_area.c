@@ -178,27 +178,29 @@ static int choose(size_t n, const struct mapping_wish *wish, struct superpage_ba
 	return -ENOMEM;
 }
 
+/* At once, on the stack of a program's thread. */
+#define LOOK_FRAMES 128
+
 /* 1 contiguous from *frame on, 0 not, -1 hidden. */
 static int look(const void *va, size_t n, uint64_t *frame)
 {
-	uint64_t frames[SUPERPAGE_FRAMES];
+	uint64_t frames[LOOK_FRAMES];
 	int pagemap = contig_pagemap_open(0), result = 1;
 
 	*frame = FRAME_HIDDEN;
 	if (pagemap < 0)
 		return -1;
-	for (size_t i = 0; i < n && result == 1; i++) {
-		if (contig_pagemap_read(pagemap, (uintptr_t)va + i * SUPERPAGE_SIZE,
-					SUPERPAGE_FRAMES, frames) < 0 ||
+	for (size_t i = 0; i < n * SUPERPAGE_FRAMES && result == 1; i += LOOK_FRAMES) {
+		if (contig_pagemap_read(pagemap, (uintptr_t)va + i * FRAME_SIZE, LOOK_FRAMES,
+					frames) < 0 ||
 		    frames[0] == FRAME_HIDDEN) {
 			result = -1;
 			break;
 		}
 		if (!i)
 			*frame = frames[0];
-		for (size_t j = 0; j < SUPERPAGE_FRAMES && result == 1; j++)
-			if (!frame_is_known(frames[j]) ||
-			    frames[j] != *frame + i * SUPERPAGE_FRAMES + j)
+		for (size_t j = 0; j < LOOK_FRAMES && result == 1; j++)
+			if (!frame_is_known(frames[j]) || frames[j] != *frame + i + j)
 				result = 0;
 	}
 	close(pagemap);

@@ -104,21 +104,24 @@ static size_t collapse(char *va, size_t n)
 	return i;
 }
 
+/* At once, on the stack of a program's thread. */
+#define LOOK_FRAMES 128
+
 /* The longest run; 0 when frames are hidden. */
 static size_t longest_run(const char *va, size_t n)
 {
-	uint64_t frames[SUPERPAGE_FRAMES], next = 0;
+	uint64_t frames[LOOK_FRAMES], next = 0;
 	size_t run = 0, longest = 0;
 	int pagemap = contig_pagemap_open(0);
 
 	if (pagemap < 0)
 		return 0;
-	for (size_t i = 0; i < n; i++) {
-		if (contig_pagemap_read(pagemap, (uintptr_t)va + i * SUPERPAGE_SIZE,
-					SUPERPAGE_FRAMES, frames) < 0 ||
+	for (size_t i = 0; i < n * SUPERPAGE_FRAMES; i += LOOK_FRAMES) {
+		if (contig_pagemap_read(pagemap, (uintptr_t)va + i * FRAME_SIZE, LOOK_FRAMES,
+					frames) < 0 ||
 		    !frame_is_known(frames[0]))
 			break;
-		for (size_t j = 0; j < SUPERPAGE_FRAMES; j++) {
+		for (size_t j = 0; j < LOOK_FRAMES; j++) {
 			run = run && frames[j] == next ? run + 1 : 1;
 			next = frames[j] + 1;
 			if (run > longest)

@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 
 /* v1 writes "no limit" as PAGE_COUNTER_MAX pages: LONG_MAX rounded down to a
  * page.  No machine has this much memory. */
@@ -156,25 +157,39 @@ static int find_dir(int version, const char *controller, const char *path,
 	return err;
 }
 
-static int each_level(int version, const char *controller, cgroup_level_fn fn, void *arg)
+/* Names as long as the kernel makes them: not on the stack, of which a thread
+ * may have 16 KiB in all, nor malloc()ed, for this may run inside malloc. */
+struct names {
+	char path[CGROUP_PATH_MAX];
+	char dir[2 * CGROUP_PATH_MAX];
+};
+
+static void *names_map(size_t size)
 {
-	char path[CGROUP_PATH_MAX], dir[2 * CGROUP_PATH_MAX];
+	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+static int each_level(int version, const char *controller, struct names *names,
+		      cgroup_level_fn fn, void *arg)
+{
 	size_t top;
 	int levels = 0;
-	int err = find_path(version, controller, path, sizeof(path));
+	int err = find_path(version, controller, names->path, sizeof(names->path));
 
 	if (err)
 		return err;
-	err = find_dir(version, controller, path, dir, sizeof(dir), &top);
+	err = find_dir(version, controller, names->path, names->dir, sizeof(names->dir), &top);
 	if (err)
 		return err;
 	for (;;) {
 		char *slash;
 
-		fn(version, dir, arg);
+		fn(version, names->dir, arg);
 		levels++;
-		slash = strrchr(dir, '/');
-		if (!slash || slash < dir + top)
+		slash = strrchr(names->dir, '/');
+		if (!slash || slash < names->dir + top)
 			return levels;
 		*slash = '\0';
 	}
@@ -182,26 +197,46 @@ static int each_level(int version, const char *controller, cgroup_level_fn fn, v
 
 int contig_cgroup_each_level(const char *controller, cgroup_level_fn fn, void *arg)
 {
+	struct names *names = names_map(sizeof(*names));
 	int total = 0;
 
+	if (!names)
+		return -ENOMEM;
 	for (int version = 1; version <= 2; version++) {
-		int n = each_level(version, controller, fn, arg);
+		int n = each_level(version, controller, names, fn, arg);
 
-		if (n < 0 && n != -ENOENT)
-			return n;
+		if (n < 0 && n != -ENOENT) {
+			total = n;
+			break;
+		}
 		if (n > 0)
 			total += n;
 	}
+	munmap(names, sizeof(*names));
 	return total;
+}
+
+/* A group's file: NULL without memory; to be unmapped. */
+#define FILE_PATH_MAX (2 * CGROUP_PATH_MAX + 64)
+
+static char *file_path(const char *dir, const char *file)
+{
+	char *path = names_map(FILE_PATH_MAX);
+
+	if (path)
+		snprintf(path, FILE_PATH_MAX, "%s/%s", dir, file);
+	return path;
 }
 
 int contig_cgroup_number(const char *dir, const char *file, uint64_t *out)
 {
-	char path[2 * CGROUP_PATH_MAX + 64];
+	char *path = file_path(dir, file);
 	int err;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	if (!path)
+		return -ENOMEM;
 	err = contig_root_read_u64(path, out);
+	munmap(path, FILE_PATH_MAX);
 	if (!err && *out >= V1_UNLIMITED)
 		*out = UINT64_MAX;
 	return err;
@@ -209,14 +244,16 @@ int contig_cgroup_number(const char *dir, const char *file, uint64_t *out)
 
 int contig_cgroup_stat(const char *dir, const char *file, const char *key, uint64_t *out)
 {
-	char path[2 * CGROUP_PATH_MAX + 64];
+	char *path = file_path(dir, file);
 	size_t len = strlen(key);
 	struct root_lines lines;
 	char *line;
 	int err;
 
-	snprintf(path, sizeof(path), "%s/%s", dir, file);
+	if (!path)
+		return -ENOMEM;
 	err = contig_root_lines_open(&lines, path);
+	munmap(path, FILE_PATH_MAX);
 	if (err)
 		return err;
 	err = -ENOENT;

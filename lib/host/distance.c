@@ -49,24 +49,42 @@ static int find_in_list(char *list, uint64_t number, uint64_t *before)
 	return 0;
 }
 
+/* The place of a node in the list of those online. */
+static bool find_column(int node, uint64_t *column)
+{
+	struct root_lines lines;
+	bool found = false;
+	char *line;
+
+	if (contig_root_lines_open(&lines, "/sys/devices/system/node/online"))
+		return false;
+	line = contig_root_lines_next(&lines);
+	if (line)
+		found = find_in_list(line, (uint64_t)node, column) == 1;
+	contig_root_lines_close(&lines);
+	return found;
+}
+
 /* nodeN/distance has a column for each online node, ascending. */
 static int distance_from_sysfs(int from, int to)
 {
-	char path[64], text[4096], *p = text;
+	struct root_lines lines;
 	uint64_t column, value = 0;
+	char path[64], *p;
 
-	if (contig_root_read("/sys/devices/system/node/online", text, sizeof(text)) <= 0 ||
-	    find_in_list(text, (uint64_t)to, &column) != 1)
+	if (!find_column(to, &column))
 		return -1;
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/distance", from);
-	if (contig_root_read(path, text, sizeof(text)) <= 0)
+	if (contig_root_lines_open(&lines, path))
 		return -1;
-	for (uint64_t i = 0; i <= column; i++) {
+	p = contig_root_lines_next(&lines);
+	for (uint64_t i = 0; p && i <= column; i++) {
 		p += strspn(p, " ");
 		if (contig_root_number(&p, 10, &value) || (*p && *p != ' '))
-			return -1;
+			p = NULL;
 	}
-	return value > 0 && value <= 255 ? (int)value : -1;
+	contig_root_lines_close(&lines);
+	return p && value > 0 && value <= 255 ? (int)value : -1;
 }
 
 int contig_topology_distance(int from, int to)
@@ -102,6 +120,7 @@ static int node_from_sysfs(int cpu)
 int contig_topology_node_here(void)
 {
 	int cpu = sched_getcpu();
+	unsigned int here;
 
 	if (cpu < 0)
 		return -1;
@@ -113,5 +132,7 @@ int contig_topology_node_here(void)
 			return node;
 	}
 #endif
+	if (contig_root_is_real() && !getcpu(NULL, &here))
+		return (int)here;
 	return node_from_sysfs(cpu);
 }

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -66,7 +67,7 @@ unsigned int contig_root_generation(void)
  * A captured tree may come from anyone: an absolute symbolic link in it must
  * not lead to this machine's files, and a FIFO must not hang us.
  */
-static int open_captured(const char *path, int flags)
+static __attribute__((noinline)) int open_captured(const char *path, int flags)
 {
 	struct open_how how = {
 		.flags = (unsigned int)(flags | O_CLOEXEC),
@@ -294,7 +295,11 @@ int contig_root_write_u64(const char *path, uint64_t value)
 
 void contig_root_lines_fd(struct root_lines *lines, int fd)
 {
+	void *p = mmap(NULL, ROOT_LINES_ROOM, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
 	lines->fd = fd;
+	lines->buf = p == MAP_FAILED ? NULL : p;
 	lines->error = 0;
 	lines->pos = lines->len = 0;
 	lines->skip = false;
@@ -313,8 +318,12 @@ int contig_root_lines_open(struct root_lines *lines, const char *path)
 
 char *contig_root_lines_next(struct root_lines *lines)
 {
-	const size_t room = sizeof(lines->buf) - 1; /* for a last NUL */
+	const size_t room = ROOT_LINES_ROOM - 1; /* for a last NUL */
 
+	if (!lines->buf) {
+		lines->error = -ENOMEM;
+		return NULL;
+	}
 	for (;;) {
 		char *start = lines->buf + lines->pos;
 		char *end = memchr(start, '\n', lines->len - lines->pos);
@@ -364,6 +373,9 @@ char *contig_root_lines_next(struct root_lines *lines)
 
 void contig_root_lines_close(struct root_lines *lines)
 {
+	if (lines->buf)
+		munmap(lines->buf, ROOT_LINES_ROOM);
+	lines->buf = NULL;
 	close(lines->fd);
 	lines->fd = -1;
 }

@@ -41,7 +41,7 @@ int contig_root_write_u64(const char *path, uint64_t value);
 
 /*
  * A text file line by line without malloc, for callers that run inside an
- * allocator.  A line longer than the buffer comes cut, its rest is skipped.
+ * allocator.  A line longer than ROOT_LINES_ROOM comes cut, its rest is skipped.
  */
 struct root_lines {
 	int fd;
@@ -49,8 +49,9 @@ struct root_lines {
 	size_t pos, len;
 	bool skip;     /* the last line returned was cut */
 	bool complete; /* the last line returned ended with a newline */
-	char buf[8192];
+	char *buf; /* mapped: threads may have stacks of 16 KiB */
 };
+#define ROOT_LINES_ROOM 8192
 int contig_root_lines_open(struct root_lines *lines, const char *path);
 void contig_root_lines_fd(struct root_lines *lines, int fd); /* takes the fd */
 char *contig_root_lines_next(struct root_lines *lines); /* no newline; NULL */

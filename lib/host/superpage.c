@@ -239,15 +239,16 @@ static bool is_on_node(const struct superpage_batch *batch, uint64_t frame)
 	return node < 0 || node == batch->request.node;
 }
 
+/* Few enough for any stack. */
+#define FRAMES_AT_ONCE 128
+
 /* Whether pages[i] is one superpage; sets its frame. */
 static int resolve_one(struct superpage_batch *batch, size_t i, int pagemap)
 {
 	struct superpage *page = &batch->pages[i];
 	bool collapsed = batch->request.kind == SUPERPAGE_COLLAPSED;
-	uint64_t frames[SUPERPAGE_FRAMES];
-	size_t n = collapsed ? SUPERPAGE_FRAMES : 1;
-	int err = contig_pagemap_read(pagemap, (uintptr_t)page->staging, n,
-				      frames);
+	uint64_t frames[FRAMES_AT_ONCE];
+	int err = contig_pagemap_read(pagemap, (uintptr_t)page->staging, 1, frames);
 
 	if (err)
 		return err;
@@ -259,9 +260,15 @@ static int resolve_one(struct superpage_batch *batch, size_t i, int pagemap)
 	if (!frame_is_known(frames[0]) ||
 	    frames[0] % (batch->request.page_size / FRAME_SIZE))
 		return -EIO;
-	for (size_t j = 1; j < n; j++)
-		if (frames[j] != frames[0] + j)
-			return -EIO;
+	for (size_t at = 0; collapsed && at < SUPERPAGE_FRAMES; at += FRAMES_AT_ONCE) {
+		err = contig_pagemap_read(pagemap, (uintptr_t)page->staging + at * FRAME_SIZE,
+					  FRAMES_AT_ONCE, frames);
+		if (err)
+			return err;
+		for (size_t j = 0; j < FRAMES_AT_ONCE; j++)
+			if (frames[j] != page->frame + at + j)
+				return -EIO;
+	}
 	return 0;
 }
 
