@@ -21,14 +21,38 @@
 #include "preload/report.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* A seccomp filter of the program's may kill it for a call it doesn't expect,
+ * and ours at its end are such: then the kernel unpins, a little later.  Before
+ * a filter comes no_new_privs, by prctl(2) as a rule. */
+static bool filtered;
+
+int prctl(int option, ...)
+{
+	unsigned long arg[4];
+	va_list ap;
+
+	va_start(ap, option);
+	for (int i = 0; i < 4; i++)
+		arg[i] = va_arg(ap, unsigned long);
+	va_end(ap);
+	if (option == PR_SET_NO_NEW_PRIVS || option == PR_SET_SECCOMP)
+		filtered = true;
+	return (int)syscall(SYS_prctl, option, arg[0], arg[1], arg[2], arg[3]);
+}
 
 unsigned int shim_exit_unpin(void)
 {
 	int saved = errno;
 	unsigned int n = 0;
 
+	if (filtered)
+		return 0;
 	/* A child of vfork(2) has its parent's pins before it. */
 	if (shim_options.active && shim_own_process())
 		n = contig_pin_release_now();
@@ -38,7 +62,7 @@ unsigned int shim_exit_unpin(void)
 
 static void leave(int status)
 {
-	if (shim_options.active && shim_own_process())
+	if (shim_options.active && !filtered && shim_own_process())
 		shim_report_exit();
 	shim_exit_unpin();
 	shim_raw_exit_group(status);
@@ -58,7 +82,7 @@ void _Exit(int status)
 
 static void at_quick_exit_handler(void)
 {
-	if (shim_own_process())
+	if (!filtered && shim_own_process())
 		shim_report_exit();
 	shim_exit_unpin();
 }
@@ -74,7 +98,7 @@ __attribute__((constructor)) static void at_start(void)
 
 __attribute__((destructor)) static void at_end(void)
 {
-	if (!shim_options.active || !shim_own_process())
+	if (!shim_options.active || filtered || !shim_own_process())
 		return;
 	shim_report_exit();
 	shim_exit_unpin();
