@@ -22,7 +22,7 @@
 #define PIPE_FD_LOW 768
 
 /* At once, on the stack of a program's thread. */
-#define SPLICE_MOST 64
+#define SPLICE_MOST 16
 
 static int splice_all(int fd, const struct iovec *bytes, size_t n)
 {

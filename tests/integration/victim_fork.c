@@ -9,17 +9,23 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <pthread.h>
 #include <pty.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -639,6 +645,49 @@ static void mapped(void)
 	unmoved();
 }
 
+static void *on_little(void *arg)
+{
+	char *block = malloc(BIG), *map;
+	pid_t pid;
+
+	(void)arg;
+	check(block, "malloc: %s", strerror(errno));
+	memset(block, 1, BIG);
+	map = mmap(NULL, 4 * BIG, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	check(map != MAP_FAILED, "mmap: %s", strerror(errno));
+	memset(map, 2, 4 * BIG);
+	block = realloc(block, 6 * BIG);
+	check(block && block[0] == 1 && block[BIG - 1] == 1, "realloc");
+	pid = must_fork();
+	if (!pid) {
+		free(block);
+		munmap(map, 4 * BIG);
+		block = malloc(3 * BIG);
+		memset(block, 3, 3 * BIG);
+		_exit(0);
+	}
+	reap(pid);
+	check(map[0] == 2 && block[0] == 1, "what was written is gone");
+	check(!munmap(map, 4 * BIG), "munmap: %s", strerror(errno));
+	free(block);
+	return NULL;
+}
+
+/* Threads with as little stack as may be; the first is also the one that needs
+ * superpages first (with no blocks made before). */
+static void small_stacks(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+
+	pthread_attr_init(&attr);
+	check(!pthread_attr_setstacksize(&attr, PTHREAD_STACK_MIN), "stack size");
+	for (int i = 0; i < 3; i++) {
+		check(!pthread_create(&thread, &attr, on_little, NULL), "thread");
+		pthread_join(thread, NULL);
+	}
+}
+
 /* The ways to end, for the program that comes after. */
 static void ends(void)
 {
@@ -677,6 +726,27 @@ static void ends_beside(void)
 	exit(0);
 }
 
+/* What a sandbox that knows nothing of the shim doesn't expect of a program. */
+static void ends_filtered(void)
+{
+	static const unsigned int unexpected[] = {SYS_getpid, SYS_io_uring_register, SYS_munmap};
+
+	check(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl: %s", strerror(errno));
+	for (size_t i = 0; i < sizeof(unexpected) / sizeof(unexpected[0]); i++) {
+		struct sock_filter filter[] = {
+			BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+			BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, unexpected[i], 0, 1),
+			BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+			BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+		};
+		struct sock_fprog program = {4, filter};
+
+		check(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), "seccomp: %s",
+		      strerror(errno));
+	}
+	_exit(0);
+}
+
 static const struct {
 	const char *name;
 	void (*play)(void);
@@ -696,11 +766,13 @@ static const struct {
 	{"handlers", handlers},
 	{"bare", bare},
 	{"mapped", mapped},
+	{"small_stacks", small_stacks},
 	{"ends", ends},
 	{"ends_at_once", ends_at_once},
 	{"ends_quickly", ends_quickly},
 	{"ends_by_exec", ends_by_exec},
 	{"ends_beside", ends_beside},
+	{"ends_filtered", ends_filtered},
 };
 
 int main(int argc, char **argv)
