@@ -496,7 +496,7 @@ static void executes(void)
 	unmoved();
 }
 
-#define FORKS_IN_HANDLER 40
+static int forks_wanted = 40;
 static volatile int children, failures;
 /* Every so many's child returns from the handler; 0: none does. */
 static int goes_on;
@@ -516,7 +516,7 @@ static void fork_in_handler(int signal)
 	}
 	if (!pid)
 		_exit(0);
-	if (children < FORKS_IN_HANDLER)
+	if (children < forks_wanted)
 		setitimer(ITIMER_REAL, &once, NULL);
 	if (pid > 0 && waitpid(pid, &status, 0) == pid)
 		failures += status != 0;
@@ -532,7 +532,7 @@ static void forks_in_handlers(void)
 
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &once, NULL);
-	for (unsigned int i = 0; children < FORKS_IN_HANDLER && !went_on; i++) {
+	for (unsigned int i = 0; children < forks_wanted && !went_on; i++) {
 		char *p = malloc(200000 + i % 50 * 40000);
 
 		check(p, "malloc");
@@ -563,6 +563,7 @@ static void signals_beside(void)
 	pthread_t thread[2];
 	sigset_t alarm;
 
+	forks_wanted = 20;
 	sigemptyset(&alarm);
 	sigaddset(&alarm, SIGALRM);
 	pthread_sigmask(SIG_BLOCK, &alarm, NULL);
