@@ -53,6 +53,8 @@
  * is had, unless the program wants a run or nothing (strict). */
 #define SEARCH_NS    UINT64_C(500000000)
 #define SEARCH_SHARE 5
+/* And no single search goes on after this, where each step takes long. */
+#define ONE_SEARCH_NS UINT64_C(2000000000)
 
 static struct contig_pool *pool;
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -209,6 +211,8 @@ static uint64_t take_passes(struct contig_pool *from, const struct frame_request
 		frame = take(from, request, zero);
 		if (!more || stolen++ == STOLEN_MOST)
 			pass++;
+		if (contig_attempt_late())
+			break;
 	}
 	return frame;
 }
@@ -217,6 +221,7 @@ static uint64_t take_slow(struct contig_pool *from, const struct frame_request *
 			  bool *zero)
 {
 	uint64_t frame = EXTENT_NONE, since = fine_ns();
+	bool long_run = request->run.count > SUPERPAGE_FRAMES;
 	unsigned int rounds;
 
 	if (contig_reclaim_blinded()) {
@@ -224,15 +229,16 @@ static uint64_t take_slow(struct contig_pool *from, const struct frame_request *
 		went_dry(request->run.count, since);
 		return EXTENT_NONE;
 	}
-	contig_attempt_cap(search_most(request->run.count << FRAME_SHIFT, since));
+	contig_attempt_cap(search_most(request->run.count << FRAME_SHIFT, since),
+			   long_run && !shim_options.strict ? since + ONE_SEARCH_NS : 0);
 	/* A single superpage is there if memory is: the kernel failed in passing. */
-	rounds = request->run.count <= SUPERPAGE_FRAMES ? ROUNDS : 1;
+	rounds = long_run ? 1 : ROUNDS;
 	while (frame == EXTENT_NONE && rounds--) {
 		contig_reclaim_why_clear();
 		frame = take_passes(from, request, zero);
 	}
-	contig_attempt_cap(0);
-	if (request->run.count > SUPERPAGE_FRAMES)
+	contig_attempt_cap(0, 0);
+	if (long_run)
 		searched_ns += fine_ns() - since;
 	if (frame == EXTENT_NONE) {
 		because(contig_reclaim_why());

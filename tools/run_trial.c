@@ -58,7 +58,7 @@ static void try_it(const struct trial_wish *wish, struct trial *out)
 		explain(out);
 		return;
 	}
-	contig_attempt_cap(wish->most);
+	contig_attempt_cap(wish->most, 0);
 	p = contig_pool_malloc(pool, wish->size, M_TEMP, M_WAITOK, 0, wish->high, wish->align, 0);
 	if (!p) {
 		explain(out);

@@ -14,6 +14,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 /* A pool grows by an eighth of itself, so that many small requests don't
  * each pay for a memfd and a ring; at most this many superpages. */
@@ -23,11 +24,22 @@
 #define RACES_LOST 3
 
 static __thread char why[400];
-static __thread uint64_t cap;
+static __thread uint64_t cap, late_at;
 
-void contig_attempt_cap(uint64_t bytes)
+void contig_attempt_cap(uint64_t bytes, uint64_t until)
 {
 	cap = bytes;
+	late_at = until;
+}
+
+bool contig_attempt_late(void)
+{
+	struct timespec now;
+
+	if (!late_at)
+		return false;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec >= late_at;
 }
 
 const char *contig_reclaim_why(void)
@@ -154,7 +166,7 @@ static size_t take_from(const struct attempt *a)
 		c.want.node = contig_machine.nodes[a->pool->node];
 	c.want.enough = need;
 	step = a->unlocked ? need : first_step(a, need, keep_most);
-	while (!found && c.n < most) {
+	while (!found && c.n < most && !(c.n && contig_attempt_late())) {
 		size_t want = step < most - c.n ? step : most - c.n;
 
 		got = take_step(&c, want);
@@ -174,7 +186,8 @@ static size_t take_from(const struct attempt *a)
 			contig_attempt_because("%s: %s", a->name,
 				*contig_reason_get() ? contig_reason_get() : "none to be had");
 		else
-			contig_attempt_because("%s: %zu taken, longest run %s, none fits", a->name, c.n,
+			contig_attempt_because("%s: %zu taken%s, longest run %s, none fits", a->name,
+				c.n, contig_attempt_late() ? " until it took too long" : "",
 				contig_size_print(contig_candidates_longest(&c), run, sizeof(run)));
 	}
 	got = contig_candidates_finish(&c);

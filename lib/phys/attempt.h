@@ -36,8 +36,10 @@ bool contig_attempt_node_can(const struct attempt *attempt, int node);
 /* Bytes of memory not set aside for superpages that may be held at once: the
  * user may go beyond a quarter, not into what keeps the machine alive. */
 uint64_t contig_attempt_budget(void);
-/* This thread's searches hold less than that quarter: 0 no such limit. */
-void contig_attempt_cap(uint64_t bytes);
+/* This thread's searches hold less than that quarter, and begin no further step
+ * after a time (CLOCK_MONOTONIC, ns): 0 no such limit. */
+void contig_attempt_cap(uint64_t bytes, uint64_t until);
+bool contig_attempt_late(void);
 
 /* Bytes the pool may still grow by: its own limit, and the library's. */
 uint64_t contig_attempt_limit(struct contig_pool *pool);
