@@ -50,6 +50,14 @@ if [ -n "$missing" ]; then
 	status=1
 fi
 
+plain=$(find tests -name 'test_*.sh' -o -name 'check-*.sh' | while read -r f; do
+	[ -x "$f" ] || echo "$f"
+done)
+if [ -n "$plain" ]; then
+	echo "tests that can't be executed (chmod +x):" $plain
+	status=1
+fi
+
 packages=$(sed -n "/^packages='/,/^'/s/^\([a-z][a-z0-9+-]*\) .*/\1/p" bootstrap)
 [ -n "$packages" ] || { echo "bootstrap's list of packages can't be read"; status=1; }
 for package in $packages; do
