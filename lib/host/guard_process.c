@@ -126,11 +126,7 @@ GUARD_CODE int64_t contig_guard_happened(const struct guard_record *r, int64_t n
 
 GUARD_CODE int64_t contig_guard_outsiders(int64_t surplus_before, int64_t surplus, int64_t free)
 {
-	int64_t ours = surplus - surplus_before;
-
-	if (surplus_before < 0 || ours <= 0 || free <= 0)
-		return 0;
-	return ours < free ? ours : free;
+	return surplus_before < 0 || surplus <= surplus_before || free <= 0 ? 0 : surplus;
 }
 
 /* Change the whole's number by what the node lacks: the kernel looks for pages
@@ -177,17 +173,24 @@ GUARD_CODE static int change(struct guard_pool *pool, const int *fd, int64_t now
 GUARD_CODE static void take_outsiders(struct guard_pool *pool, const int *fd, int64_t want,
 				      int64_t surplus_before)
 {
-	for (int i = 0; i < OUTSIDERS_TRIES && fd[GUARD_FREE] >= 0; i++) {
-		int64_t n = contig_guard_outsiders(surplus_before,
-						   read_number(fd[GUARD_SURPLUS]),
-						   read_number(fd[GUARD_FREE]));
-		int64_t now = persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]);
+	struct timespec ts = {0, OUTSIDERS_PAUSE_NS};
+	int64_t last = INT64_MAX, n, total;
 
-		/* Somebody else has changed the number. */
-		if (!n || now != want || change(pool, fd, want, want + n))
+	for (int i = 0; i < OUTSIDERS_TRIES && fd[GUARD_FREE] >= 0; i++) {
+		if (i >= OUTSIDERS_AT_ONCE)
+			sys4(SYS_nanosleep, (long)&ts, 0, 0, 0);
+		n = contig_guard_outsiders(surplus_before, read_number(fd[GUARD_SURPLUS]),
+					   read_number(fd[GUARD_FREE]));
+		total = read_number(fd[GUARD_NR]);
+		if (!n || total < 0)
 			return;
-		if (change(pool, fd, want + n, want))
+		/* Not of one moment, or somebody else has changed the number. */
+		if (persistent(fd[GUARD_NR], fd[GUARD_SURPLUS]) != want)
+			continue;
+		if (total >= last || change(pool, fd, want, want + n) ||
+		    change(pool, fd, want + n, want))
 			return;
+		last = total;
 	}
 }
 

@@ -99,11 +99,17 @@ int64_t contig_guard_happened(const struct guard_record *r, int64_t now);
 /*
  * Lowering a pool, the kernel lets go of its lock between freeing what is free
  * and declaring the rest surplus.  What is freed in between is both, and stays
- * for ever: a surplus page goes when it is freed, and these are free.  Of the
- * pages that are surplus and were not before, so many are free: the pool is
- * raised by them and lowered again, OUTSIDERS_TRIES times at most.
+ * for ever: a surplus page goes when it is freed, and these are free.  Where
+ * more are surplus than before, and some are free, the pool is raised by all
+ * that are surplus (by fewer the kernel frees none, as long as so many are in
+ * use) and lowered again, until that brings nothing, OUTSIDERS_TRIES times at
+ * most.  How far to raise; 0: there is no such page.  While pages are being
+ * freed the numbers don't fit together: from OUTSIDERS_AT_ONCE on there is a
+ * pause before each try.
  */
-#define OUTSIDERS_TRIES 16
+#define OUTSIDERS_TRIES 64
+#define OUTSIDERS_AT_ONCE 8
+#define OUTSIDERS_PAUSE_NS 1000000
 int64_t contig_guard_outsiders(int64_t surplus_before, int64_t surplus, int64_t free);
 
 /* The lock between guards: open it, take it or give up waiting, drop it with

@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/vfs.h>
+#include <time.h>
 #include <unistd.h>
 
 #ifndef CONTIG_WITHOUT_LIBHUGETLBFS
@@ -191,12 +192,16 @@ static int resize(uint64_t size, int node, uint64_t total)
 static int take_outsiders(uint64_t size, int node, uint64_t total,
 			  const struct hugetlb_counts *before)
 {
+	static const struct timespec pause = {0, OUTSIDERS_PAUSE_NS};
+	uint64_t last = UINT64_MAX;
 	int err = 0;
 
 	for (int i = 0; i < OUTSIDERS_TRIES && !err; i++) {
 		struct hugetlb_counts now;
 		int64_t n;
 
+		if (i >= OUTSIDERS_AT_ONCE)
+			nanosleep(&pause, NULL);
 		if (contig_hugetlb_counts(size, node, &now))
 			break;
 		n = contig_guard_outsiders((int64_t)before->surplus, (int64_t)now.surplus,
@@ -207,6 +212,9 @@ static int take_outsiders(uint64_t size, int node, uint64_t total,
 		 * changed the number. */
 		if (now.total - now.surplus != total)
 			continue;
+		if (now.total >= last)
+			break;
+		last = now.total;
 		err = resize(size, node, total + (uint64_t)n);
 		if (!err)
 			err = resize(size, node, total);
