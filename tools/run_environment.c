@@ -2,6 +2,7 @@
 #include "run_environment.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,11 +27,40 @@ void run_set(struct run_settings *settings, const char *name, const char *value)
 	settings->n += i == settings->n;
 }
 
+/* Of the tree that this command was built in, BUILD/tools/contig. */
+static const char *shim_beside(void)
+{
+	static const char shim[] = "/.libs/libcontig-preload.so", ours[] = "/tools";
+	static char path[PATH_MAX];
+	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof(shim));
+	char *end;
+
+	if (len <= 0)
+		return NULL;
+	path[len] = '\0';
+	for (int up = 0; up < 2; up++) {
+		end = strrchr(path, '/');
+		if (!end)
+			return NULL;
+		*end = '\0';
+		if (strcmp(strrchr(path, '/') ? strrchr(path, '/') : "", "/.libs"))
+			break;
+	}
+	end = strrchr(path, '/');
+	if (!end || strcmp(end, ours))
+		return NULL;
+	strcpy(end, shim);
+	return access(path, R_OK) ? NULL : path;
+}
+
 const char *run_shim(void)
 {
 	const char *shim = secure_getenv("CONTIG_PRELOAD");
 
-	return shim && *shim ? shim : CONTIG_PRELOAD_PATH;
+	if (shim && *shim)
+		return shim;
+	shim = shim_beside();
+	return shim ? shim : CONTIG_PRELOAD_PATH;
 }
 
 const char *run_shim_problem(const char *shim)
@@ -40,7 +70,10 @@ const char *run_shim_problem(const char *shim)
 		       "directories";
 	if (strpbrk(shim, SEPARATORS))
 		return "a path with a blank or a colon can't be preloaded";
-	return access(shim, R_OK) ? strerror(errno) : NULL;
+	if (!access(shim, R_OK))
+		return NULL;
+	return errno == ENOENT ? "no shim there: set CONTIG_PRELOAD to where it is, or install it" :
+				 strerror(errno);
 }
 
 /* Without what is shim itself: a nested `contig run` finds it there. */

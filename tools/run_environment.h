@@ -18,7 +18,7 @@ struct run_settings {
 
 void run_set(struct run_settings *settings, const char *name, const char *value);
 
-/* $CONTIG_PRELOAD, or where it was installed. */
+/* $CONTIG_PRELOAD, or that of the tree this was built in, or where it was installed. */
 const char *run_shim(void);
 /* NULL, or why the loader could not take it from there. */
 const char *run_shim_problem(const char *shim);
