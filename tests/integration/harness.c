@@ -4,6 +4,7 @@
 #include "hugepool.h"
 #include "probe.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -43,6 +44,15 @@ bool under_sanitizer(void)
 #else
 	return false;
 #endif
+}
+
+/* How many times as long a case may take: on an emulated machine that shares
+ * its processors with another, more than here. */
+static double patience(void)
+{
+	const char *times = getenv("CONTIG_TEST_PATIENCE");
+
+	return times && atoi(times) > 1 ? atoi(times) : 1;
 }
 
 static void print_line(const char *prefix, const char *format, va_list ap)
@@ -473,6 +483,39 @@ static void show_errors(int fd)
 	}
 }
 
+/* Where a case hangs: what its threads do, and what of that is in the kernel. */
+static void show_hanging(pid_t child)
+{
+	char path[64], text[1024];
+	struct dirent *entry;
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", child);
+	tasks = opendir(path);
+	while (tasks && (entry = readdir(tasks))) {
+		static const char *const files[] = {"comm", "syscall", "stack"};
+
+		if (entry->d_name[0] == '.')
+			continue;
+		for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+			int fd;
+			ssize_t n;
+
+			snprintf(path, sizeof(path), "/proc/%d/task/%.16s/%s", child,
+				 entry->d_name, files[i]);
+			fd = open(path, O_RDONLY | O_CLOEXEC);
+			n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+			if (n > 0)
+				printf("      thread %s, %s: %.*s", entry->d_name, files[i], (int)n,
+				       text);
+			if (fd >= 0)
+				close(fd);
+		}
+	}
+	if (tasks)
+		closedir(tasks);
+}
+
 /* 0 passed, 1 failed, EXIT_SKIP, EXIT_LEFT_OUT. */
 static int run_one(const struct test_case *one)
 {
@@ -491,6 +534,7 @@ static int run_one(const struct test_case *one)
 	}
 	if (under_sanitizer())
 		limit *= SANITIZER_SLOWDOWN;
+	limit *= patience();
 	for (int pool = 0; pool < POOLS; pool++)
 		hugepool_read(pool, &before[pool]);
 	fflush(NULL);
@@ -505,6 +549,7 @@ static int run_one(const struct test_case *one)
 	if (!wait_until(child, start + limit, &out)) {
 		printf("      %s: still running after %.0f s; ended\n", one->name,
 		       limit / 1e3);
+		show_hanging(child);
 		kill(-child, SIGKILL);
 		kill(child, SIGKILL);
 		waitpid(child, NULL, 0);

@@ -9,7 +9,8 @@
  * so do its threads: the library prefers memory of the node that it runs on, and
  * what is free on another would sometimes be used again and sometimes not.
  *
- * Usage: test_NAME [CASE...]; CONTIG_TEST_SEED=N, CONTIG_TEST_SCALE=PERCENT.
+ * Usage: test_NAME [CASE...]; CONTIG_TEST_SEED=N, CONTIG_TEST_SCALE=PERCENT,
+ * CONTIG_TEST_PATIENCE=TIMES (as long as a case may take).
  * Exit: 0 passed, 1 failed, 77 when a case was skipped (each says why).  A case
  * that is left out for want of memory is none of them.
  */

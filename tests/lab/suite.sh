@@ -17,8 +17,9 @@
 suite_allows=
 suite_without_uring=
 CK_DEFAULT_TIMEOUT=240
+CONTIG_TEST_PATIENCE=4
 CONTIG_TEST_SCALE=${CONTIG_TEST_SCALE:-3}
-export CK_DEFAULT_TIMEOUT CONTIG_TEST_SCALE
+export CK_DEFAULT_TIMEOUT CONTIG_TEST_PATIENCE CONTIG_TEST_SCALE
 
 # The skips in a program's output, whichever way it has of telling them.
 skips_of() # NAME LOG
