@@ -322,6 +322,20 @@ static void bench_fork(void)
 		  measure_min(&m[OURS]) / measure_min(&bare), 1.1, false);
 }
 
+/* In a virtual machine the host gives the memory of a new pool when it is first
+ * touched, 2.5 ms for a superpage: not at the cost of whoever comes first. */
+static void warm_pool(void)
+{
+	size_t bytes = POOL_PAGES * HUGE_SIZE;
+	void *va = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | MAP_POPULATE, -1, 0);
+
+	if (va == MAP_FAILED)
+		die("%d superpages: %s", POOL_PAGES, strerror(errno));
+	munmap(va, bytes);
+	hugepool_settle(POOL_PAGES);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
@@ -336,6 +350,7 @@ int main(int argc, char **argv)
 	measure_options(argc, argv);
 	if (!find_files() || !hugepool_need(POOL_PAGES))
 		return 0;
+	warm_pool();
 	for (int i = 1; i < argc; i++)
 		named += argv[i][0] != '-';
 	for (size_t s = 0; s < sizeof(sections) / sizeof(sections[0]); s++) {
