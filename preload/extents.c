@@ -2,6 +2,7 @@
 #include "preload/extents.h"
 
 #include "base/cancel.h"
+#include "base/clock.h"
 #include "base/page.h"
 #include "base/reason.h"
 #include "contig/pool.h"
@@ -26,7 +27,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 /* What a failed search cost isn't paid again within this time, nor until
  * searching is a small part of all time, unless for less than failed. */
@@ -77,26 +77,10 @@ static void because(const char *text)
 	why[len] = '\0';
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
-}
-
-static uint64_t fine_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * UINT64_C(1000000000) + (uint64_t)t.tv_nsec;
-}
-
 static bool dry(uint64_t frames)
 {
 	return frames >= __atomic_load_n(&dry_frames, __ATOMIC_RELAXED) &&
-	       now_ns() < __atomic_load_n(&dry_until, __ATOMIC_RELAXED);
+	       clock_coarse_ns() < __atomic_load_n(&dry_until, __ATOMIC_RELAXED);
 }
 
 bool shim_extents_may_have(size_t bytes)
@@ -106,7 +90,7 @@ bool shim_extents_may_have(size_t bytes)
 
 static void went_dry(uint64_t frames, uint64_t since)
 {
-	uint64_t now = now_ns(), pause = (fine_ns() - since) * DRY_SHARE;
+	uint64_t now = clock_coarse_ns(), pause = (clock_ns() - since) * DRY_SHARE;
 
 	__atomic_store_n(&dry_frames, frames, __ATOMIC_RELAXED);
 	__atomic_store_n(&dry_until, now + (pause > DRY_NS ? pause : DRY_NS), __ATOMIC_RELAXED);
@@ -220,7 +204,7 @@ static uint64_t take_passes(struct contig_pool *from, const struct frame_request
 static uint64_t take_slow(struct contig_pool *from, const struct frame_request *request,
 			  bool *zero)
 {
-	uint64_t frame = EXTENT_NONE, since = fine_ns();
+	uint64_t frame = EXTENT_NONE, since = clock_ns();
 	bool long_run = request->run.count > SUPERPAGE_FRAMES;
 	unsigned int rounds;
 
@@ -239,7 +223,7 @@ static uint64_t take_slow(struct contig_pool *from, const struct frame_request *
 	}
 	contig_attempt_cap(0, 0);
 	if (long_run)
-		searched_ns += fine_ns() - since;
+		searched_ns += clock_ns() - since;
 	if (frame == EXTENT_NONE) {
 		because(contig_reclaim_why());
 		went_dry(request->run.count, since);
@@ -312,7 +296,7 @@ static void *alloc_inside(size_t bytes, size_t align, bool *zero)
 		return NULL;
 	from = get_pool();
 	if (!from) {
-		went_dry(0, fine_ns());
+		went_dry(0, clock_ns());
 		return NULL;
 	}
 	if (!window(&request.run))
@@ -457,7 +441,7 @@ static bool trimmed_lately(void)
 {
 	uint64_t at = __atomic_load_n(&trimmed_at, __ATOMIC_RELAXED);
 
-	return at && now_ns() - at < TRIM_PAUSE_NS;
+	return at && clock_coarse_ns() - at < TRIM_PAUSE_NS;
 }
 
 bool shim_extents_worth_trim(void)
@@ -476,7 +460,7 @@ bool shim_extents_trim(void)
 	begin(&signals);
 	bytes = contig_trim_pool(pool, keep, true);
 	if (!keep)
-		__atomic_store_n(&trimmed_at, now_ns(), __ATOMIC_RELAXED);
+		__atomic_store_n(&trimmed_at, clock_coarse_ns(), __ATOMIC_RELAXED);
 	end(&signals);
 	return bytes > 0;
 }

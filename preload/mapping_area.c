@@ -8,6 +8,7 @@
 
 #include "preload/report.h"
 
+#include "base/clock.h"
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/pagemap.h"
@@ -17,7 +18,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 /* A search for a run takes this many times as much each time, up to so many
@@ -123,18 +123,10 @@ static struct {
 	size_t n;
 } in_vain;
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 /* How many to take for a run of n, at most. */
 static size_t search_bound(size_t n)
 {
-	if (n == 1 || (in_vain.at && n >= in_vain.n && now_ns() - in_vain.at < IN_VAIN_NS))
+	if (n == 1 || (in_vain.at && n >= in_vain.n && clock_coarse_ns() - in_vain.at < IN_VAIN_NS))
 		return n;
 	return n + SEARCH_MOST;
 }
@@ -167,7 +159,7 @@ static int choose(size_t n, const struct mapping_wish *wish, struct superpage_ba
 		}
 	}
 	if (n > 1 && most > n) {
-		in_vain.at = now_ns();
+		in_vain.at = clock_coarse_ns();
 		in_vain.n = n;
 	}
 	*first = 0;

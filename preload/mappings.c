@@ -11,6 +11,7 @@
 #include "preload/report.h"
 #include "preload/segments.h"
 
+#include "base/clock.h"
 #include "base/page.h"
 #include "base/reason.h"
 #include "contig/pool.h"
@@ -28,7 +29,6 @@
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #ifndef MAP_FIXED_NOREPLACE
@@ -105,14 +105,6 @@ void shim_mapping_unlock(void)
 
 	pthread_mutex_unlock(&lock);
 	calm_end(&calm);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 static uintptr_t slot_address(uint32_t slot)
@@ -428,7 +420,7 @@ static const char *obstacle(size_t bytes)
 {
 	uint64_t room;
 
-	if (table.failed_at && now_ns() - table.failed_at < REST_NS)
+	if (table.failed_at && clock_coarse_ns() - table.failed_at < REST_NS)
 		return "mappings: no superpages a moment ago";
 	room = contig_superpage_room_lately();
 	if (bytes > SUPERPAGE_SIZE && bytes > room / ROOM_PART)
@@ -471,7 +463,7 @@ static struct area *area_make(uint32_t n, const char **why)
 	if (err) {
 		*why = contig_reason_get();
 		contig_limit_return(n * SUPERPAGE_SIZE);
-		table.failed_at = now_ns();
+		table.failed_at = clock_coarse_ns();
 		shim_raw_munmap((void *)slot_address(slot), n * SUPERPAGE_SIZE);
 		memset(&table.head[slot], 0, n * sizeof(*table.head));
 		return NULL;

@@ -5,6 +5,7 @@
  */
 #include "report.h"
 
+#include "base/clock.h"
 #include "options.h"
 #include "raw.h"
 
@@ -14,7 +15,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 static struct shim_slot early;
@@ -27,14 +27,6 @@ __thread struct shim_batch shim_batch __attribute__((tls_model("initial-exec")))
 static int32_t own_pid(void)
 {
 	return (int32_t)syscall(SYS_getpid);
-}
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
 }
 
 /* Cuts what is too long. */
@@ -51,7 +43,7 @@ static void slot_fill(struct shim_slot *slot, bool forked)
 	slot->pid = own_pid();
 	slot->parent = (int32_t)syscall(SYS_getppid);
 	slot->forked = forked;
-	slot->start_time = now_ns();
+	slot->start_time = clock_ns();
 	text_copy(slot->name, shim_options.program, sizeof(slot->name));
 	__atomic_store_n(&slot->state, SHIM_RUNNING, __ATOMIC_RELEASE);
 }

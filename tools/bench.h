@@ -3,12 +3,12 @@
 #ifndef TOOLS_BENCH_H
 #define TOOLS_BENCH_H
 
+#include "base/clock.h"
 #include "emitter.h"
 #include "plot.h"
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
 #define BENCH_HIDDEN "frames are hidden: needs CAP_SYS_ADMIN"
 #define BENCH_LOCK_WAIT_MS 10000 /* for the lock on pools */
@@ -51,13 +51,5 @@ struct plot_series *bench_series(struct bench *b, enum bench_plot plot, const ch
 
 /* What is being done, on a terminal's standard error; NULL: clear it. */
 void bench_say(const struct bench *b, const char *what);
-
-static inline uint64_t bench_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 #endif

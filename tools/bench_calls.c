@@ -13,9 +13,9 @@ static uint64_t clock_cost(void)
 	if (h.n)
 		return histogram_at(&h, 0.5);
 	for (int i = 0; i < CLOCKS; i++) {
-		uint64_t start = bench_now();
+		uint64_t start = clock_ns();
 
-		histogram_add(&h, bench_now() - start);
+		histogram_add(&h, clock_ns() - start);
 	}
 	return histogram_at(&h, 0.5);
 }
@@ -25,11 +25,11 @@ bool bench_calls(struct histogram *h, unsigned int calls, bench_call *call, void
 	uint64_t clock = clock_cost();
 
 	for (unsigned int i = 0; i < calls + WARM; i++) {
-		uint64_t start = bench_now(), took;
+		uint64_t start = clock_ns(), took;
 
 		if (!call(with))
 			return false;
-		took = bench_now() - start;
+		took = clock_ns() - start;
 		if (i >= WARM)
 			histogram_add(h, took > clock ? took - clock : 0);
 	}

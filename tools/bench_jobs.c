@@ -27,7 +27,7 @@ static void touch_and_read(void *va, size_t len, uint64_t start, struct bench_re
 
 	for (size_t at = 0; at < len; at += FRAME_SIZE)
 		((volatile char *)va)[at] = 1;
-	out->nanoseconds = bench_now() - start;
+	out->nanoseconds = clock_ns() - start;
 	bench_report_memory(out, (void *)from, to - from, FRAME_SIZE);
 	out->done = out->n > 0;
 	if (!out->done)
@@ -37,7 +37,7 @@ static void touch_and_read(void *va, size_t len, uint64_t start, struct bench_re
 static void memory_malloc(struct bench_report *out)
 {
 	size_t len = out->size;
-	uint64_t start = bench_now();
+	uint64_t start = clock_ns();
 	void *va = malloc(len);
 
 	if (va)
@@ -72,7 +72,7 @@ static bool default_is_superpage(struct bench_report *out)
 static void memory_get_huge_pages(struct bench_report *out)
 {
 	size_t len = out->size;
-	uint64_t start = bench_now();
+	uint64_t start = clock_ns();
 	void *va;
 
 	if (!default_is_superpage(out))
@@ -83,7 +83,7 @@ static void memory_get_huge_pages(struct bench_report *out)
 	/* Reserved, but not there yet. */
 	for (size_t at = 0; at < len; at += SUPERPAGE_SIZE)
 		((volatile char *)va)[at] = 1;
-	out->nanoseconds = bench_now() - start;
+	out->nanoseconds = clock_ns() - start;
 	bench_report_memory(out, va, len, SUPERPAGE_SIZE);
 	out->done = out->n > 0;
 	free_huge_pages(va);
@@ -156,14 +156,14 @@ static void dpdk_frames(const struct peer_dpdk *dpdk, struct bench_report *out)
 /* What rte_eal_init() took, and the longest zone in it. */
 static void memory_dpdk(struct bench_report *out)
 {
-	uint64_t start = bench_now(), *sorted;
+	uint64_t start = clock_ns(), *sorted;
 	struct bench_runs runs;
 	struct peer_dpdk dpdk;
 
 	/* One superpage more for what DPDK itself allocates. */
 	if (!peer_dpdk_open(&dpdk, out->size + SUPERPAGE_SIZE, out->why, sizeof(out->why)))
 		return;
-	out->nanoseconds = bench_now() - start;
+	out->nanoseconds = clock_ns() - start;
 	dpdk_frames(&dpdk, out);
 	sorted = malloc((out->n + 1) * sizeof(*sorted));
 	if (!sorted || !out->n) {
@@ -219,7 +219,7 @@ static void memory_libcontig(struct bench_report *out)
 {
 	struct contig_config config = {.struct_size = sizeof(config)};
 	struct contig_stats stats = {.struct_size = sizeof(stats)};
-	uint64_t start = bench_now(), low = 0, high;
+	uint64_t start = clock_ns(), low = 0, high;
 	bool is = true; /* what it gives is what it promised */
 
 	contig_config_get(&config);
@@ -227,7 +227,7 @@ static void memory_libcontig(struct bench_report *out)
 	contig_configure(&config);
 	if (contig_reserve(out->size))
 		snprintf(out->why, sizeof(out->why), "%s", contig_strreason());
-	out->nanoseconds = bench_now() - start;
+	out->nanoseconds = clock_ns() - start;
 	contig_stats_get(&stats);
 	/* The longest block that it gives, by halving. */
 	for (high = ours_frames(stats.held, out) / FRAME_SIZE; is && low < high;) {

@@ -43,7 +43,7 @@ static void take_anonymous(bool superpages, uint64_t bytes, struct bench_taken *
 	char *map = mmap(NULL, len, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	char *va = (char *)align_up((uintptr_t)map, SUPERPAGE_SIZE);
-	uint64_t start = bench_now();
+	uint64_t start = clock_ns();
 
 	if (map == MAP_FAILED) {
 		why(t, errno);
@@ -54,7 +54,7 @@ static void take_anonymous(bool superpages, uint64_t bytes, struct bench_taken *
 		snprintf(t->why, sizeof(t->why), "MADV_HUGEPAGE: %s", strerror(errno));
 	for (uint64_t at = 0; at < bytes; at += FRAME_SIZE)
 		((volatile char *)va)[at] = 1;
-	t->nanoseconds = bench_now() - start;
+	t->nanoseconds = clock_ns() - start;
 	t->frames = bench_memory_frames(va, bytes, FRAME_SIZE, &t->n);
 	munmap(map, len);
 }
@@ -62,12 +62,12 @@ static void take_anonymous(bool superpages, uint64_t bytes, struct bench_taken *
 static void take_batch(const struct superpage_request *request, struct bench_taken *t)
 {
 	struct superpage_batch batch;
-	uint64_t start = bench_now();
+	uint64_t start = clock_ns();
 	int error;
 
 	contig_reason_clear();
 	error = contig_superpage_take(request, &batch);
-	t->nanoseconds += bench_now() - start;
+	t->nanoseconds += clock_ns() - start;
 	if (error) {
 		why(t, -error);
 		return;
@@ -101,7 +101,7 @@ static int raise_pool(struct hugetlb_guard *g, uint64_t size, uint64_t count, st
 static void take_changed(enum bench_way way, struct superpage_request *request,
 			 struct bench_taken *t)
 {
-	uint64_t start = bench_now(), per = GIGAPAGE_SIZE / SUPERPAGE_SIZE;
+	uint64_t start = clock_ns(), per = GIGAPAGE_SIZE / SUPERPAGE_SIZE;
 	struct hugetlb_guard *g;
 	int error = 0;
 
@@ -123,7 +123,7 @@ static void take_changed(enum bench_way way, struct superpage_request *request,
 	} else if (!error) {
 		error = raise_pool(g, SUPERPAGE_SIZE, request->count, t);
 	}
-	t->nanoseconds = bench_now() - start;
+	t->nanoseconds = clock_ns() - start;
 	if (error && !t->why[0])
 		why(t, -error);
 	else if (!error)

@@ -70,11 +70,11 @@ static double chase(char *va, uint64_t hops)
 
 	for (uint64_t i = 0; i < hops / 4; i++)
 		p = *(char **)(void *)p;
-	start = bench_now();
+	start = clock_ns();
 	for (uint64_t i = 0; i < hops; i++)
 		p = *(char **)(void *)p;
 	__asm__ volatile("" : : "r"(p) : "memory");
-	return (double)(bench_now() - start) / (double)hops;
+	return (double)(clock_ns() - start) / (double)hops;
 }
 
 /* len bytes of this kind, or MAP_FAILED; *map and *map_len to unmap. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* contig alloc: allocate, and let pagemap say where it lies. */
 #include "blocks.h"
+#include "base/clock.h"
 #include "command.h"
 #include "draw.h"
 #include "frames.h"
@@ -162,14 +163,6 @@ static const struct column columns[] = {
 
 #define N_COLUMNS (sizeof(columns) / sizeof(columns[0]))
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static bool is_zero(const unsigned char *p, size_t len)
 {
 	return !p[0] && !memcmp(p, p + 1, len - 1);
@@ -180,7 +173,7 @@ static int allocate(struct block *block, const struct alloc_input *input)
 	const struct frames_constraint *want = &input->want;
 	int flags = (input->zero ? M_ZERO : 0) | (input->nowait ? M_NOWAIT : M_WAITOK);
 	const struct domainset *nodes = NULL;
-	uint64_t start = now_ns();
+	uint64_t start = clock_ns();
 	int error;
 
 	if (input->node >= 0) {
@@ -195,7 +188,7 @@ static int allocate(struct block *block, const struct alloc_input *input)
 					 want->alignment, want->boundary);
 	if (!block->va)
 		return errno ? -errno : -ENOMEM;
-	block->ns = now_ns() - start;
+	block->ns = clock_ns() - start;
 	error = blocks_frames(block->va, contig_usable_size(block->va), &block->frames);
 	if (error)
 		return error;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* contig replay: try contigmalloc calls of real drivers, check every answer. */
 #include "blocks.h"
+#include "base/clock.h"
 #include "command.h"
 #include "frames.h"
 #include "host/available.h"
@@ -14,7 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SIZE_DEFAULT (64 * 1024)
@@ -207,14 +207,6 @@ static void judge_refusal(struct result *result, const struct tuple *tuple,
 	}
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static uint64_t reclaims_now(void)
 {
 	struct contig_stats stats = {.struct_size = sizeof(stats)};
@@ -252,12 +244,12 @@ static void try_tuple(struct result *result, const struct tuple *tuple,
 		      const struct replay_input *input)
 {
 	const struct frames_constraint *want = &tuple->want;
-	uint64_t reclaims = reclaims_now(), start = now_ns();
+	uint64_t reclaims = reclaims_now(), start = clock_ns();
 
 	result->va = contigmalloc(want->size, M_DEVBUF, M_WAITOK | (tuple->zero ? M_ZERO : 0),
 				  want->low, want->high, want->alignment, want->boundary);
 	result->error = result->va ? 0 : errno;
-	result->ns = now_ns() - start;
+	result->ns = clock_ns() - start;
 	result->reclaims = reclaims_now() - reclaims;
 	if (result->va) {
 		check_block(result, tuple);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* contig run: start a program with the shim, and tell what it got. */
+#include "base/clock.h"
 #include "base/page.h"
 #include "base/size.h"
 #include "blocks.h"
@@ -21,7 +22,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define THRESHOLD_DEFAULT 65536
@@ -283,21 +283,13 @@ static int report_target(const struct run_input *input)
 	return high;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static int run_and_report(struct run_input *input, const struct program *program,
 			  const struct promise *promise, struct emitter *e)
 {
 	struct report_ending ending = {.program = input->program[0],
 				       .threshold = input->threshold,
 				       .promised = promise->n == promise->n_slow};
-	uint64_t start = now_ns();
+	uint64_t start = clock_ns();
 	struct run_report report;
 	int target, error = report_create(&report);
 
@@ -318,7 +310,7 @@ static int run_and_report(struct run_input *input, const struct program *program
 	error = child_run(program->path, input->program, contig_sigpipe, &ending.status);
 	if (error)
 		return error;
-	ending.elapsed_ns = now_ns() - start;
+	ending.elapsed_ns = clock_ns() - start;
 	/* The emitter writes on standard output; ours was the program's. */
 	if (dup2(target, STDOUT_FILENO) < 0) {
 		say("report", strerror(errno));

@@ -2,6 +2,7 @@
 /* From pages to runs and tallies, as they stream by. */
 #include "map.h"
 
+#include "base/clock.h"
 #include "base/page.h"
 #include "host/maps.h"
 #include "map_folio.h"
@@ -12,7 +13,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Up to here reading a hole costs less than asking where it ends. */
@@ -439,14 +439,6 @@ static void sum_up(struct map *m)
 	m->hidden = m->total.hidden > 0;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static int read_all(struct reader *r)
 {
 	struct map *m = r->m;
@@ -475,7 +467,7 @@ int map_read(struct map *m, const struct target *p, const struct map_options *op
 	     const char **object)
 {
 	struct reader r = {.m = m, .options = options, .vma = SIZE_MAX, .node = -1};
-	uint64_t start = now_ns();
+	uint64_t start = clock_ns();
 	int error;
 
 	m->process = p;
@@ -510,7 +502,7 @@ int map_read(struct map *m, const struct target *p, const struct map_options *op
 	sum_up(m);
 	if (m->hidden)
 		find_hidden_nodes(&r);
-	m->ns = now_ns() - start;
+	m->ns = clock_ns() - start;
 destroy:
 	map_folios_destroy(r.folios);
 	map_superpages_destroy(r.superpages);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "phys_scan.h"
 
+#include "base/clock.h"
 #include "base/page.h"
 #include "base_page.h"
 #include "host/pageflags.h"
@@ -10,7 +11,6 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Documentation/admin-guide/mm/pagemap.rst */
@@ -204,14 +204,6 @@ static int range_add(struct pass *p, int fd, uint64_t first, uint64_t end, uint6
 	return 0;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void choose_cell(const struct host_topology *t, int node, size_t cells,
 			struct phys_scan *s)
 {
@@ -312,7 +304,7 @@ int phys_scan(const struct host_topology *t, int node, size_t cells, struct phys
 {
 	struct pass p = {.scan = out, .head = USE_KERNEL};
 	int fd = contig_pageflags_open(), error;
-	uint64_t start = now_ns();
+	uint64_t start = clock_ns();
 
 	*object = "/proc/kpageflags";
 	memset(out, 0, sizeof(*out));
@@ -328,7 +320,7 @@ int phys_scan(const struct host_topology *t, int node, size_t cells, struct phys
 	error = zones_add(&p, t, node, fd);
 	close(fd);
 	cells_sort(out);
-	out->nanoseconds = now_ns() - start;
+	out->nanoseconds = clock_ns() - start;
 	if (error)
 		phys_scan_free(out);
 	return error;

@@ -1,25 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "progress.h"
 
+#include "base/clock.h"
 #include "base/size.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #define SILENT_NS UINT64_C(300000000) /* what is over sooner needs no bar */
 #define STEP_NS UINT64_C(100000000)
 #define CELLS 30
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 void progress_begin(struct progress *p, const char *what, uint64_t total)
 {
@@ -28,7 +20,7 @@ void progress_begin(struct progress *p, const char *what, uint64_t total)
 	*p = (struct progress){
 		.what = what,
 		.total = total,
-		.started = now_ns(),
+		.started = clock_ns(),
 		.terminal = isatty(STDERR_FILENO) && term && strcmp(term, "dumb"),
 	};
 }
@@ -41,7 +33,7 @@ void progress_show(struct progress *p, uint64_t done)
 
 	if (!p->terminal)
 		return;
-	now = now_ns();
+	now = clock_ns();
 	if (now - p->started < SILENT_NS || now - p->shown < STEP_NS)
 		return;
 	p->shown = now;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "run_trial.h"
 
+#include "base/clock.h"
 #include "host/pin.h"
 #include "phys/attempt.h"
 
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 /* Without the call, which the user didn't make, and each thing said once: the
@@ -89,10 +89,7 @@ static void child(const struct trial_wish *wish, int channel)
 
 static uint64_t now_ms(void)
 {
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+	return clock_ns() / 1000000;
 }
 
 /* 1: it has something to say, or has gone; 0: the time is over. */

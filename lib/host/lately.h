@@ -10,10 +10,11 @@
 
 #include "host/root.h"
 
+#include "base/clock.h"
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 #include <unistd.h>
 
 #define LATELY_NS UINT64_C(10000000)
@@ -24,19 +25,11 @@ struct lately {
 	_Atomic unsigned int generation;
 };
 
-static inline uint64_t lately_now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static inline bool lately_get(struct lately *lately, uint64_t *out)
 {
 	uint64_t at = atomic_load_explicit(&lately->at, memory_order_acquire);
 
-	if (!at || lately_now() - at >= LATELY_NS ||
+	if (!at || clock_coarse_ns() - at >= LATELY_NS ||
 	    atomic_load_explicit(&lately->pid, memory_order_relaxed) != getpid() ||
 	    atomic_load_explicit(&lately->generation, memory_order_relaxed) !=
 		    contig_root_generation())
@@ -51,7 +44,7 @@ static inline void lately_put(struct lately *lately, uint64_t value)
 	atomic_store_explicit(&lately->generation, contig_root_generation(),
 			      memory_order_relaxed);
 	atomic_store_explicit(&lately->pid, getpid(), memory_order_relaxed);
-	atomic_store_explicit(&lately->at, lately_now(), memory_order_release);
+	atomic_store_explicit(&lately->at, clock_coarse_ns(), memory_order_release);
 }
 
 #endif

@@ -4,6 +4,7 @@
 #include "host/superpage_stage.h"
 #include "host/superpage_touch.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/page.h"
 #include "base/reason.h"
@@ -26,14 +27,6 @@
 #define LATE_STEP_NS 2000000
 /* How long a pool that stayed empty is believed empty without waiting. */
 #define LATE_BELIEF_NS UINT64_C(1000000000)
-
-static uint64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
 
 static int check_request(const struct superpage_request *request)
 {
@@ -109,7 +102,7 @@ static int wait_for_late(const struct superpage_request *request,
 	static _Atomic uint64_t in_vain[2];
 	_Atomic uint64_t *vain = &in_vain[request->page_size == GIGAPAGE_SIZE];
 	const struct timespec step = {0, LATE_STEP_NS};
-	uint64_t start = now_ns(), last = atomic_load(vain);
+	uint64_t start = clock_ns(), last = atomic_load(vain);
 	int err;
 
 	if (last && start - last < LATE_BELIEF_NS)
@@ -119,8 +112,8 @@ static int wait_for_late(const struct superpage_request *request,
 		err = look_at_pool(request, view);
 		if (err || !is_late(request, view))
 			return err;
-	} while (now_ns() - start < LATE_WAIT_NS);
-	atomic_store(vain, now_ns());
+	} while (clock_ns() - start < LATE_WAIT_NS);
+	atomic_store(vain, clock_ns());
 	return 0;
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "host/syslock.h"
 
+#include "base/clock.h"
 #include "base/reason.h"
 #include "host/root.h"
 
@@ -15,14 +16,6 @@
  * ended by a signal, and signals belong to the program. */
 #define PAUSE_MIN_NS 500000
 #define PAUSE_MAX_NS 10000000
-
-static int64_t now_ns(void)
-{
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
-}
 
 static int open_lock(void)
 {
@@ -42,7 +35,7 @@ static int open_lock(void)
 
 int contig_syslock_take(int timeout_ms)
 {
-	int64_t end = now_ns() + (int64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000;
+	int64_t end = (int64_t)clock_ns() + (int64_t)(timeout_ms > 0 ? timeout_ms : 0) * 1000000;
 	int64_t pause_ns = PAUSE_MIN_NS;
 	int fd = open_lock();
 
@@ -50,7 +43,7 @@ int contig_syslock_take(int timeout_ms)
 		return fd;
 	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
 		int err = errno;
-		int64_t left = end - now_ns();
+		int64_t left = end - (int64_t)clock_ns();
 
 		if (err != EWOULDBLOCK && err != EINTR) {
 			close(fd);

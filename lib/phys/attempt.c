@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "phys/attempt.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/reason.h"
 #include "base/size.h"
@@ -14,7 +15,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 /* A pool grows by an eighth of itself, so that many small requests don't
  * each pay for a memfd and a ring; at most this many superpages. */
@@ -34,12 +34,7 @@ void contig_attempt_cap(uint64_t bytes, uint64_t until)
 
 bool contig_attempt_late(void)
 {
-	struct timespec now;
-
-	if (!late_at)
-		return false;
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec >= late_at;
+	return late_at && clock_ns() >= late_at;
 }
 
 const char *contig_reclaim_why(void)

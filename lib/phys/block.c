@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "phys/block.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/page.h"
 #include "host/nodes.h"
@@ -11,7 +12,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
 
 /* How often a reclaim that met a request is repeated because others took what
  * it brought. */
@@ -128,17 +128,9 @@ static uint64_t take(const struct block_request *request, bool several)
 	return frame == EXTENT_NONE ? take_one(request) : frame;
 }
 
-static uint64_t now_ns(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
-}
-
 static bool known_dry(const struct contig_pool *pool, int node, bool nowait)
 {
-	uint64_t now = now_ns();
+	uint64_t now = clock_coarse_ns();
 
 	return now < __atomic_load_n(&pool->dry_until[1][node], __ATOMIC_RELAXED) ||
 	       (nowait && now < __atomic_load_n(&pool->dry_until[0][node], __ATOMIC_RELAXED));
@@ -173,7 +165,7 @@ static uint64_t take_near(const struct block_request *request)
 		frame = take_reserve(&near);
 	else if (looked && run->count <= SUPERPAGE_FRAMES)
 		__atomic_store_n(&request->pool->dry_until[!request->frames.nowait][node],
-				 now_ns() + DRY_NS, __ATOMIC_RELAXED);
+				 clock_coarse_ns() + DRY_NS, __ATOMIC_RELAXED);
 	contig_reclaim_why_clear();
 	return frame;
 }

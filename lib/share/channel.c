@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "share/channel.h"
 
+#include "base/clock.h"
 #include "base/reason.h"
 #include "share/inherit.h"
 
@@ -27,10 +28,7 @@ _Static_assert(sizeof(struct wire_message) == WIRE_SIZE_MAX, "sent as it lies");
 
 int64_t contig_channel_now(void)
 {
-	struct timespec ts;
-
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (int64_t)ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+	return (int64_t)(clock_ns() / 1000000);
 }
 
 int contig_channel_open(struct channel *channel, int fd)
