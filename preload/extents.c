@@ -489,15 +489,10 @@ bool shim_extent_ours(const void *p)
 
 bool shim_extent_wired(const void *p, size_t bytes)
 {
-	uint64_t place = address_place(p), end = place + bytes;
+	const struct segment *loose;
+	uint64_t place = address_place(p);
 
-	for (; place < end; place = align_down(place, SUPERPAGE_SIZE) + SUPERPAGE_SIZE) {
-		const struct segment *segment = contig_physmap_segment(place);
-
-		if (!segment || !segment_is_wired(segment))
-			return false;
-	}
-	return true;
+	return wired_bytes(place, place + bytes, &loose) == bytes;
 }
 
 bool shim_extent_inherited(const void *p)
