@@ -27,29 +27,17 @@ void run_set(struct run_settings *settings, const char *name, const char *value)
 	settings->n += i == settings->n;
 }
 
-/* Of the tree that this command was built in, BUILD/tools/contig. */
+/* Of the tree that this command was built in: BUILD/tools/contig is it then. */
 static const char *shim_beside(void)
 {
-	static const char shim[] = "/.libs/libcontig-preload.so", ours[] = "/tools";
+	static const char command[] = "/tools/contig", shim[] = "/.libs/libcontig-preload.so";
 	static char path[PATH_MAX];
 	ssize_t len = readlink("/proc/self/exe", path, sizeof(path) - sizeof(shim));
-	char *end;
+	ssize_t build = len - (ssize_t)strlen(command);
 
-	if (len <= 0)
+	if (build < 0 || strncmp(path + build, command, strlen(command)))
 		return NULL;
-	path[len] = '\0';
-	for (int up = 0; up < 2; up++) {
-		end = strrchr(path, '/');
-		if (!end)
-			return NULL;
-		*end = '\0';
-		if (strcmp(strrchr(path, '/') ? strrchr(path, '/') : "", "/.libs"))
-			break;
-	}
-	end = strrchr(path, '/');
-	if (!end || strcmp(end, ours))
-		return NULL;
-	strcpy(end, shim);
+	strcpy(path + build, shim);
 	return access(path, R_OK) ? NULL : path;
 }
 
