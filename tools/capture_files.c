@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "capture_files.h"
 
+#include "grow.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <glob.h>
@@ -56,8 +58,7 @@ static const char *const patterns[] = {
 
 static int missing(struct capture *c, const char *path, int error)
 {
-	struct capture_missing *larger =
-	    realloc(c->missing, (c->n_missing + 1) * sizeof(*larger));
+	struct capture_missing *larger = grow(c->missing, c->n_missing, sizeof(*larger));
 
 	if (!larger)
 		return -ENOMEM;

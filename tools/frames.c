@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "frames.h"
 
+#include "grow.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -20,7 +22,7 @@ int frames_add(struct frames *out, uint64_t start, uint64_t len)
 		last->end += len;
 		return 0;
 	}
-	larger = realloc(out->ranges, (out->n + 1) * sizeof(*larger));
+	larger = grow(out->ranges, out->n, sizeof(*larger));
 	if (!larger)
 		return -ENOMEM;
 	out->ranges = larger;

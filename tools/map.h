@@ -66,7 +66,7 @@ struct map {
 	const struct target *process;
 	struct map_source source;
 	struct map_vma *vmas;
-	size_t n, room;
+	size_t n;
 	void *names;	     /* of map_vmas.c */
 	struct map_tally total; /* runs go on through adjoining mappings */
 	struct map_size sizes[MAP_SIZES];

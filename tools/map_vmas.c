@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* The mappings of a process, before their pages are looked at. */
+#include "grow.h"
 #include "map.h"
 
 #include "host/maps.h"
@@ -65,16 +66,11 @@ static int add(const struct host_mapping *from, void *arg)
 
 	if (!selected(from, reading->options))
 		return 0;
-	if (m->n == m->room) {
-		size_t room = m->room ? 2 * m->room : 64;
-
-		v = realloc(m->vmas, room * sizeof(*v));
-		if (!v)
-			return -ENOMEM;
-		m->vmas = v;
-		m->room = room;
-	}
-	v = &m->vmas[m->n];
+	v = grow(m->vmas, m->n, sizeof(*v));
+	if (!v)
+		return -ENOMEM;
+	m->vmas = v;
+	v += m->n;
 	*v = (struct map_vma){.start = from->start, .end = from->end, .offset = from->offset};
 	v->permissions[0] = from->read ? 'r' : '-';
 	v->permissions[1] = from->write ? 'w' : '-';
@@ -188,5 +184,5 @@ void map_vmas_free(struct map *m)
 	tdestroy(m->names, free);
 	m->vmas = NULL;
 	m->names = NULL;
-	m->n = m->room = 0;
+	m->n = 0;
 }

@@ -2,6 +2,7 @@
 #include "phys_owners.h"
 
 #include "host/root.h"
+#include "grow.h"
 #include "process.h"
 
 #include <errno.h>
@@ -71,7 +72,7 @@ static uint64_t owner_bytes(const struct phys_owner *o)
 static int owner_add(pid_t pid, void *arg)
 {
 	struct phys_owners *owners = arg;
-	struct phys_owner o = {.pid = pid};
+	struct phys_owner o = {.pid = pid}, *larger;
 	int error = 0;
 
 	if (owners->walked)
@@ -83,16 +84,11 @@ static int owner_add(pid_t pid, void *arg)
 		return 0;
 	if (process_read(pid, "comm", o.name, sizeof(o.name)) < 0)
 		strcpy(o.name, "?");
-	if (owners->n == owners->room) {
-		size_t room = owners->room ? owners->room * 2 : 64;
-		struct phys_owner *larger = realloc(owners->owners, room * sizeof(*larger));
-
-		if (!larger)
-			return -ENOMEM;
-		owners->owners = larger;
-		owners->room = room;
-	}
-	owners->owners[owners->n++] = o;
+	larger = grow(owners->owners, owners->n, sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	owners->owners = larger;
+	larger[owners->n++] = o;
 	return 0;
 }
 

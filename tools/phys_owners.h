@@ -29,9 +29,9 @@ struct phys_place {
 
 struct phys_owners {
 	bool walked;
-	size_t n, room, denied; /* denied: processes that may not be looked at */
+	size_t n, denied; /* denied: processes that may not be looked at */
 	struct phys_owner *owners; /* who has most first */
-	size_t n_places, places_room;
+	size_t n_places;
 	struct phys_place *places; /* by frame; none before Linux 6.7 */
 };
 

@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "host/maps.h"
 #include "host/root.h"
+#include "grow.h"
 #include "map_source.h"
 
 #include <errno.h>
@@ -24,16 +25,12 @@ struct walk {
 
 static int place_add(struct phys_owners *owners, uint64_t frame, unsigned int owner)
 {
-	if (owners->n_places == owners->places_room) {
-		size_t room = owners->places_room ? owners->places_room * 2 : 1024;
-		struct phys_place *larger = realloc(owners->places, room * sizeof(*larger));
+	struct phys_place *larger = grow(owners->places, owners->n_places, sizeof(*larger));
 
-		if (!larger)
-			return -ENOMEM;
-		owners->places = larger;
-		owners->places_room = room;
-	}
-	owners->places[owners->n_places++] = (struct phys_place){frame, owner};
+	if (!larger)
+		return -ENOMEM;
+	owners->places = larger;
+	larger[owners->n_places++] = (struct phys_place){frame, owner};
 	return 0;
 }
 

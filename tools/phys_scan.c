@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "base_page.h"
 #include "host/pageflags.h"
+#include "grow.h"
 #include "phys_zones.h"
 #include "progress.h"
 
@@ -32,7 +33,6 @@ struct pass {
 	struct phys_scan *scan;
 	struct phys_zone *zone;
 	struct block_pass super, giga;
-	size_t cells_room;
 	enum phys_use head;
 	uint64_t run, run_end; /* the free run that the pass is in, frames */
 	struct progress progress;
@@ -92,16 +92,12 @@ static int cell_add(struct pass *p, uint64_t frame, const uint32_t *frames, uint
 	struct phys_cell *last = s->n_cells ? &s->cells[s->n_cells - 1] : NULL;
 
 	if (!last || last->index != index || last->node != p->zone->zone->node) {
-		if (s->n_cells == p->cells_room) {
-			size_t room = p->cells_room ? p->cells_room * 2 : 256;
-			struct phys_cell *larger = realloc(s->cells, room * sizeof(*larger));
+		struct phys_cell *larger = grow(s->cells, s->n_cells, sizeof(*larger));
 
-			if (!larger)
-				return -ENOMEM;
-			s->cells = larger;
-			p->cells_room = room;
-		}
-		last = &s->cells[s->n_cells++];
+		if (!larger)
+			return -ENOMEM;
+		s->cells = larger;
+		last = &larger[s->n_cells++];
 		memset(last, 0, sizeof(*last));
 		last->node = p->zone->zone->node;
 		last->index = index;

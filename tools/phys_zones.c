@@ -3,6 +3,7 @@
 
 #include "base/page.h"
 #include "host/root.h"
+#include "grow.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,7 +63,7 @@ static int piece_add(struct finder *f, uint64_t first, uint64_t end,
 		     const struct phys_zone_set *set)
 {
 	struct phys_pieces *p = f->out;
-	struct phys_piece *last = p->n ? &p->pieces[p->n - 1] : NULL;
+	struct phys_piece *last = p->n ? &p->pieces[p->n - 1] : NULL, *larger;
 	unsigned int zone = UNDECIDED;
 
 	if (set_count(set) == 1) {
@@ -74,16 +75,11 @@ static int piece_add(struct finder *f, uint64_t first, uint64_t end,
 		last->end = end;
 		return 0;
 	}
-	if (p->n == p->room) {
-		size_t room = p->room ? 2 * p->room : 64;
-		struct phys_piece *larger = realloc(p->pieces, room * sizeof(*larger));
-
-		if (!larger)
-			return -ENOMEM;
-		p->pieces = larger;
-		p->room = room;
-	}
-	p->pieces[p->n++] = (struct phys_piece){
+	larger = grow(p->pieces, p->n, sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	p->pieces = larger;
+	larger[p->n++] = (struct phys_piece){
 		.first = first, .end = end, .zone = zone, .may_be = *set};
 	return 0;
 }

@@ -25,7 +25,7 @@ struct phys_piece {
 };
 
 struct phys_pieces {
-	size_t n, room;
+	size_t n;
 	struct phys_piece *pieces; /* ascending, disjoint */
 };
 

@@ -2,6 +2,7 @@
 #include "process.h"
 
 #include "host/root.h"
+#include "grow.h"
 
 #include <ctype.h>
 #include <dirent.h>
@@ -198,27 +199,22 @@ struct list {
 	const char *name; /* NULL: all */
 	bool by_file;
 	struct process *processes;
-	size_t n, room;
+	size_t n;
 };
 
 static int add(pid_t pid, void *arg)
 {
 	struct list *list = arg;
-	struct process process;
+	struct process process, *larger;
 
 	if ((list->name && !is_named(pid, list->name, list->by_file)) ||
 	    process_look(pid, &process))
 		return 0;
-	if (list->n == list->room) {
-		size_t room = list->room ? 2 * list->room : 256;
-		void *more = realloc(list->processes, room * sizeof(process));
-
-		if (!more)
-			return -ENOMEM;
-		list->processes = more;
-		list->room = room;
-	}
-	list->processes[list->n++] = process;
+	larger = grow(list->processes, list->n, sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	list->processes = larger;
+	larger[list->n++] = process;
 	return 0;
 }
 

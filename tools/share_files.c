@@ -2,6 +2,7 @@
 #include "share_files.h"
 
 #include "host/maps.h"
+#include "grow.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -22,16 +23,12 @@ static bool is_ours(const char *name)
 
 static bool add(struct share_files *files, const struct share_file *file)
 {
-	if (files->n == files->room) {
-		size_t room = files->room ? 2 * files->room : 16;
-		void *more = realloc(files->files, room * sizeof(*file));
+	struct share_file *larger = grow(files->files, files->n, sizeof(*larger));
 
-		if (!more)
-			return false;
-		files->files = more;
-		files->room = room;
-	}
-	files->files[files->n++] = *file;
+	if (!larger)
+		return false;
+	files->files = larger;
+	larger[files->n++] = *file;
 	return true;
 }
 
@@ -59,7 +56,7 @@ bool share_files_has(const struct share_files *set, const struct share_file *fil
 void share_files_free(struct share_files *files)
 {
 	free(files->files);
-	*files = (struct share_files){0, 0, NULL};
+	*files = (struct share_files){0, NULL};
 }
 
 static int take_mapping(const struct host_mapping *m, void *arg)
@@ -108,7 +105,7 @@ void share_processes_free(struct share_process *processes, size_t n)
 bool share_files_within(const struct share_files *mapped, uint64_t start, uint64_t end,
 			struct share_files *out)
 {
-	*out = (struct share_files){0, 0, NULL};
+	*out = (struct share_files){0, NULL};
 	for (size_t i = 0; i < mapped->n; i++) {
 		const struct share_file *file = &mapped->files[i];
 

@@ -19,7 +19,7 @@ struct share_file {
 
 /* Mappings of one process, or a set of files, sorted by device and inode. */
 struct share_files {
-	size_t n, room;
+	size_t n;
 	struct share_file *files;
 };
 

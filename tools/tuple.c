@@ -2,6 +2,7 @@
 #include "tuple.h"
 
 #include "base/size.h"
+#include "grow.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -103,7 +104,7 @@ static int tuple_parse(char *line, const struct tuple_symbols *symbols, struct t
 
 static int append(struct tuple_file *file, struct tuple **out)
 {
-	struct tuple *larger = realloc(file->tuples, (file->n + 1) * sizeof(*larger));
+	struct tuple *larger = grow(file->tuples, file->n, sizeof(*larger));
 
 	if (!larger)
 		return -ENOMEM;
