@@ -9,38 +9,12 @@
 is_root || skip "frames need root"
 [ -r /proc/kpageflags ] || skip "this kernel has no /proc/kpageflags"
 command -v numastat >/dev/null || skip "numastat (numactl) is not installed"
-layout=${top_builddir:-.}/tests/cli/layout
-[ -x "$layout" ] || skip "$layout is not built"
+. "$(dirname "$0")/layout.sh"
 
-pool_file=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
-pool=
-cleanup()
-{
-	exec 8>&-
-	[ -n "$pool" ] && echo "$pool" >"$pool_file"
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
 parts='small=20000 thp=4'
-if [ -w "$pool_file" ]; then
-	pool=$(cat "$pool_file")
-	echo $((pool + 6)) >"$pool_file"
-	[ "$(cat "$pool_file")" -eq $((pool + 6)) ] && parts="$parts hugetlb=4"
-fi
-mkfifo "$tmp/feed"
+pool_lend 6 && parts="$parts hugetlb=4"
 # shellcheck disable=SC2086
-"$layout" $parts <"$tmp/feed" >"$tmp/parts" &
-pid=$!
-exec 8>"$tmp/feed"
-i=0
-until grep -q '^ready$' "$tmp/parts"; do
-	i=$((i + 1))
-	[ $i -gt 400 ] && {
-		wrong "the layout $parts does not come"
-		break
-	}
-	sleep 0.05
-done
+start $parts
 cat "$tmp/parts"
 
 # Others use the machine meanwhile: what theirs say is read before and after
@@ -200,7 +174,6 @@ def map_totals():
 bad += agree("smaps_rollup", rollup, map_totals, 64 << 10)
 sys.exit(bad != 0)
 PYTHON
-exec 8>&-
-wait $pid
-[ -n "$pool" ] && echo "$pool" >"$pool_file"
+stop
+pool_back
 exit $status

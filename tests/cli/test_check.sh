@@ -96,25 +96,16 @@ run 0 check --sysroot "$tmp/arm64" solverd 0x20000000 128K --align 64K
 run 1 check --sysroot "$tmp/arm64" solverd 0x20000000 129K --json
 json_is 'd["range"][0]["good"] == 131072 and d["range"][0]["start"] == "0x120000000"'
 
-layout=${top_builddir:-.}/tests/cli/layout
-[ -x "$layout" ] || skip "$layout is not built"
+. "$(dirname "$0")/layout.sh"
 is_root || skip "frames need root"
 
 # This machine: a superpage is a run, whoever looks.
-mkfifo "$tmp/feed"
 cp "$layout" "$tmp/layout" && chmod 755 "$tmp/layout"
-as=
+layout=$tmp/layout
 can_be_nobody && as='setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all --'
-$as "$tmp/layout" thp=3 small=64 zero=4 hugezero=1 <"$tmp/feed" >"$tmp/parts" &
-pid=$!
-exec 8>"$tmp/feed"
-i=0
-until grep -q '^ready$' "$tmp/parts" || [ $i -gt 400 ]; do
-	i=$((i + 1))
-	sleep 0.05
-done
-thp=$(sed -n 's/^thp \(0x[0-9a-f]*\) .*/\1/p' "$tmp/parts")
-small=$(sed -n 's/^small \(0x[0-9a-f]*\) .*/\1/p' "$tmp/parts")
+start thp=3 small=64 zero=4 hugezero=1
+thp=$(address thp)
+small=$(address small)
 if [ -n "$thp" ]; then
 	second=$(printf '0x%x' $((thp + 2097152)))
 	run 0 check $pid "$thp" 2M --align 2M
@@ -151,10 +142,10 @@ if [ -n "$thp" ]; then
 	fi
 fi
 # What was only read has no frames of its own, however large the page.
-zero=$(sed -n 's/^zero \(0x[0-9a-f]*\) .*/\1/p' "$tmp/parts")
+zero=$(address zero)
 run 1 check $pid "$zero" 4K
 output_has 'byte 0 of 4096 .*only read so far'
-hugezero=$(sed -n 's/^hugezero \(0x[0-9a-f]*\) .*/\1/p' "$tmp/parts")
+hugezero=$(address hugezero)
 if [ -n "$hugezero" ] &&
 	[ "$(cat /sys/kernel/mm/transparent_hugepage/use_zero_page 2>/dev/null)" = 1 ]; then
 	run 1 check $pid "$hugezero" 2M --align 2M --json
@@ -181,7 +172,6 @@ END
 got=$?
 [ $((got == 0)) -eq $((run_bytes == 262144)) ] || wrong "check: exit $got, a run of $run_bytes"
 [ "$(tr -d ' ' <"$tmp/out")" = "$run_bytes" ] || wrong "check: $(cat "$tmp/out"), not $run_bytes"
-exec 8>&-
-wait $pid
+stop
 run 2 check $pid "$small" 4K
 exit $status

@@ -3,11 +3,10 @@
 # contig map: against smaps, numa_maps and pagemap of processes with known
 # layouts; without PAGEMAP_SCAN; without privilege; while they change and die.
 . "$(dirname "$0")/common.sh"
+. "$(dirname "$0")/layout.sh"
 
-cli=${top_builddir:-.}/tests/cli
-layout=$cli/layout
-without=$cli/without_scan
-[ -x "$layout" ] && [ -x "$without" ] || skip "$layout is not built"
+without=${top_builddir:-.}/tests/cli/without_scan
+[ -x "$without" ] || skip "$without is not built"
 
 refused map
 refused map 1 2
@@ -100,49 +99,13 @@ PYTHON
 
 before=$(pool_numbers)
 swap=
-fed=0
 cleanup()
 {
 	exec 8>&-
 	[ -n "$swap" ] && swapoff "$tmp/swap"
-	[ -n "$pool" ] && echo "$pool" >"$pool_file"
-	rm -rf "$tmp"
+	layout_end
 }
 trap cleanup EXIT
-pool_file=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
-pool=
-
-# start PART...: a process of this layout; $pid, and $tmp/parts.
-start()
-{
-	fed=$((fed + 1))
-	mkfifo "$tmp/feed$fed" && : >"$tmp/parts" && chmod 666 "$tmp/parts"
-	$as "$layout" "$@" <"$tmp/feed$fed" >"$tmp/parts" &
-	pid=$!
-	exec 8>"$tmp/feed$fed"
-	i=0
-	until grep -q '^ready$' "$tmp/parts"; do
-		i=$((i + 1))
-		[ $i -gt 400 ] && {
-			wrong "the layout $* does not come"
-			break
-		}
-		sleep 0.05
-	done
-	# With setpriv it is a child of ours all the same: it execs.
-}
-
-stop()
-{
-	exec 8>&-
-	wait $pid
-}
-
-as=
-address() # PART
-{
-	sed -n "s/^$1 \(0x[0-9a-f]*\) .*/\1/p" "$tmp/parts"
-}
 
 # The row of a part of the layout.
 row() # PART
@@ -151,15 +114,15 @@ row() # PART
 		if int(m['start'], 16) <= $(address "$1") < int(m['end'], 16)][0]"
 }
 
-# What the process has, by $again: a command that writes $tmp/out.  The kernel may
+# What the process has, by $look: a command that writes $tmp/out.  The kernel may
 # move a frame between that and the oracle's look: then both look once more.
-again=
+look=
 oracle() # WHAT [hidden]
 {
 	what=$1
 	shift
 	for try in 1 2 3; do
-		[ $try -eq 1 ] || eval "$again"
+		eval "$look"
 		python3 "$srcdir/tests/cli/map_oracle.py" $pid "$tmp/out" "$@" && return
 	done
 	wrong "$what: see above"
@@ -170,11 +133,7 @@ if ! is_root; then
 fi
 
 parts='small=700 sparse=300 zero=60 hugezero=3 thp=4 none=1T'
-if [ -w "$pool_file" ]; then
-	pool=$(cat "$pool_file")
-	echo $((pool + 8)) >"$pool_file"
-	[ "$(cat "$pool_file")" -eq $((pool + 8)) ] && parts="$parts hugetlb=4 many=4"
-fi
+pool_lend 8 && parts="$parts hugetlb=4 many=4"
 # A little swap, if this file system can hold it.
 if dd if=/dev/zero of="$tmp/swap" bs=1M count=4 2>/dev/null && chmod 600 "$tmp/swap" &&
 	mkswap "$tmp/swap" >/dev/null 2>&1 && swapon "$tmp/swap" 2>/dev/null; then
@@ -185,8 +144,7 @@ fi
 start $parts
 cat "$tmp/parts"
 
-again='run 0 map $pid --json --runs=30'
-eval "$again"
+look='run 0 map $pid --json --runs=30'
 oracle "map"
 json_is "d['process']['pid'] == $pid and d['process']['name'] == 'layout'"
 json_is "d['process']['page_size'] == $(getconf PAGESIZE) and not d['totals']['ended']"
@@ -222,15 +180,12 @@ if [ -n "$swap" ]; then
 fi
 
 # All ways of reading say the same.
-again='"$without" scan "$CONTIG" map $pid --json --runs >"$tmp/out" 2>&1 ||
+look='"$without" scan "$CONTIG" map $pid --json --runs >"$tmp/out" 2>&1 ||
 	wrong "map without PAGEMAP_SCAN"'
-eval "$again"
 oracle "map without PAGEMAP_SCAN"
-again='"$without" query "$CONTIG" map $pid --json >"$tmp/out" || wrong "map without PROCMAP_QUERY"'
-eval "$again"
+look='"$without" query "$CONTIG" map $pid --json >"$tmp/out" || wrong "map without PROCMAP_QUERY"'
 oracle "map without PROCMAP_QUERY"
-again='run 0 map layout --json'
-eval "$again"
+look='run 0 map layout --json'
 oracle "map by name"
 run 0 map $pid --json --no-page-sizes
 json_is 'all(m["superpage_bytes"] is None and m["page_sizes"] is None
@@ -252,9 +207,8 @@ stop
 start small=10 none=60T
 run 0 map $pid --json
 json_is 'd["totals"]["size"] > 60 * 2**40'
-again='(ulimit -t 10 && exec "$without" scan "$CONTIG" map $pid --json) >"$tmp/out" ||
+look='(ulimit -t 10 && exec "$without" scan "$CONTIG" map $pid --json) >"$tmp/out" ||
 	wrong "a hole is read"'
-eval "$again"
 oracle "map of a hole, without PAGEMAP_SCAN"
 stop
 # shellcheck disable=SC2086
@@ -351,8 +305,7 @@ if can_be_nobody; then
 	case $parts in *hugetlb*) mine="$mine hugetlb=2" ;; esac
 	# shellcheck disable=SC2086
 	start $mine
-	again='as_nobody 0 map $pid --json'
-	eval "$again"
+	look='as_nobody 0 map $pid --json'
 	oracle "map as nobody" hidden
 	json_is 'd["totals"]["runs"] is None and d["totals"]["hidden"] == d["totals"]["present"] > 0'
 	as_nobody 0 map $pid
@@ -360,9 +313,8 @@ if can_be_nobody; then
 	output_has '^Runs: \?$'
 	output_has '\?\? hidden'
 	narrow 80 'map, hidden'
-	again='(cd / && $as "$tmp/without_scan" scan "$tmp/contig" map $pid --json) >"$tmp/out" ||
+	look='(cd / && $as "$tmp/without_scan" scan "$tmp/contig" map $pid --json) >"$tmp/out" ||
 		wrong "as nobody, without PAGEMAP_SCAN"'
-	eval "$again"
 	oracle "map as nobody, without PAGEMAP_SCAN" hidden
 	stop
 	as=
@@ -370,11 +322,9 @@ fi
 
 # Large enough for threads to read it.
 start small=80000 sparse=3000
-again='run 0 map $pid --json --runs=50'
-eval "$again"
+look='run 0 map $pid --json --runs=50'
 oracle "map with threads"
-again='"$without" scan "$CONTIG" map $pid --json >"$tmp/out" || wrong "threads, no PAGEMAP_SCAN"'
-eval "$again"
+look='"$without" scan "$CONTIG" map $pid --json >"$tmp/out" || wrong "threads, no PAGEMAP_SCAN"'
 oracle "map with threads, without PAGEMAP_SCAN"
 stop
 
@@ -432,7 +382,6 @@ if command -v script >/dev/null; then
 	stop
 fi
 
-[ -n "$pool" ] && echo "$pool" >"$pool_file"
-pool=
+pool_back
 pools_are "$before" map
 exit $status

@@ -285,42 +285,12 @@ assert isinstance(d["owners"], list) and d["owners_hidden"] is not None
 EOF
 
 # Memory that is held meanwhile, each kind of it: what is more now is ours.
-layout=${top_builddir:-.}/tests/cli/layout
-[ -x "$layout" ] || skip "$layout is not built"
-pool_file=/sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages
-pool=
-cleanup()
-{
-	exec 8>&-
-	[ -n "$pool" ] && echo "$pool" >"$pool_file"
-	rm -rf "$tmp"
-}
-trap cleanup EXIT
+. "$(dirname "$0")/layout.sh"
 parts='small=20000 thp=4'
-if [ -w "$pool_file" ]; then
-	pool=$(cat "$pool_file")
-	echo $((pool + 4)) >"$pool_file"
-	[ "$(cat "$pool_file")" -eq $((pool + 4)) ] && parts="$parts hugetlb=4"
-fi
-mkfifo "$tmp/feed"
+pool_lend 4 && parts="$parts hugetlb=4"
 # shellcheck disable=SC2086
-"$layout" $parts <"$tmp/feed" >"$tmp/parts" &
-pid=$!
-exec 8>"$tmp/feed"
-i=0
-until grep -q '^ready$' "$tmp/parts"; do
-	i=$((i + 1))
-	[ $i -gt 400 ] && {
-		wrong "the layout $parts does not come"
-		break
-	}
-	sleep 0.05
-done
+start $parts
 cat "$tmp/parts"
-has_part() # PART
-{
-	grep -q "^$1 0x" "$tmp/parts"
-}
 
 run 0 phys --json
 has_part hugetlb && json_is "[o['hugetlb'] for o in d['owners'] if o['pid'] == $pid] == [8 << 20]"
@@ -350,7 +320,6 @@ for start, n in re.findall(r"^hugetlb (0x[0-9a-f]+) (\d+)", parts, re.M):
         pa = (entry & (1 << 55) - 1) * page
         assert pa and [1 for a, b in named if a <= pa < b], (hex(pa), named)
 EOF
-exec 8>&-
-wait $pid
-[ -n "$pool" ] && echo "$pool" >"$pool_file"
+stop
+pool_back
 exit $status
