@@ -3,6 +3,7 @@
 
 #include "hugepool.h"
 #include "probe.h"
+#include "stay_on_node.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -344,28 +345,6 @@ static void set_environment(const char *text)
 
 static cpu_set_t everywhere;
 
-static void stay_on_node(void)
-{
-	unsigned int node = 0;
-	cpu_set_t here;
-
-	if (access("/sys/devices/system/node/node1", F_OK) ||
-	    sched_getaffinity(0, sizeof(everywhere), &everywhere) ||
-	    syscall(SYS_getcpu, NULL, &node, NULL))
-		return;
-	CPU_ZERO(&here);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		char path[96];
-
-		snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/cpu%d", node,
-			 cpu);
-		if (CPU_ISSET(cpu, &everywhere) && !access(path, F_OK))
-			CPU_SET(cpu, &here);
-	}
-	if (CPU_COUNT(&here))
-		sched_setaffinity(0, sizeof(here), &here);
-}
-
 void run_anywhere(void)
 {
 	if (CPU_COUNT(&everywhere))
@@ -375,7 +354,7 @@ void run_anywhere(void)
 static void run_in_child(const struct test_case *one, int err_fd)
 {
 	setpgid(0, 0);
-	stay_on_node();
+	stay_on_node(&everywhere);
 	if (err_fd >= 0) {
 		dup2(err_fd, STDERR_FILENO);
 		close(err_fd);

@@ -8,6 +8,8 @@
 #ifndef TESTS_LAB_H
 #define TESTS_LAB_H
 
+#include "stay_on_node.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -468,31 +470,12 @@ static inline void lab_settle(void)
 		lab_sleep_ms(1);
 }
 
-/* On a machine of several nodes: the tests run on this one, whose memory is preferred. */
-static inline void lab_stay_on_node(void)
-{
-	unsigned int node = 0;
-	cpu_set_t all, here;
-
-	if (access("/sys/devices/system/node/node1", F_OK) ||
-	    sched_getaffinity(0, sizeof(all), &all) || syscall(SYS_getcpu, NULL, &node, NULL))
-		return;
-	CPU_ZERO(&here);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		char path[96];
-
-		snprintf(path, sizeof(path), "/sys/devices/system/node/node%u/cpu%d", node, cpu);
-		if (CPU_ISSET(cpu, &all) && !access(path, F_OK))
-			CPU_SET(cpu, &here);
-	}
-	if (CPU_COUNT(&here))
-		sched_setaffinity(0, sizeof(here), &here);
-}
-
 /* Put up a pool with at least this many free superpages, if we may. */
 static inline void lab_open(long superpages)
 {
-	lab_stay_on_node();
+	cpu_set_t before;
+
+	stay_on_node(&before);
 	lab = mmap(NULL, sizeof(*lab), PROT_READ | PROT_WRITE,
 		   MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (lab == MAP_FAILED)
