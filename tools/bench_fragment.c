@@ -9,12 +9,12 @@
 #include "bench.h"
 #include "bench_runs.h"
 #include "bench_take.h"
-#include "buddy.h"
 #include "command.h"
 
 #include "base/page.h"
 #include "base/size.h"
 #include "host/available.h"
+#include "host/buddy.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -310,7 +310,7 @@ int bench_fragment(struct bench *b)
 	if (bytes > b->fill)
 		bytes = align_down(b->fill, SUPERPAGE_SIZE);
 	bench_say(b, "fragmenting");
-	buddy_superpages(NULL, -1, &whole);
+	contig_buddy_superpages(NULL, -1, &whole);
 	child_fill(bytes, margin, &child, &filled);
 	if (filled.error) {
 		child_end(&child);
@@ -319,12 +319,12 @@ int bench_fragment(struct bench *b)
 			      filled.error == EPERM ? "Try it with sudo" : NULL);
 		return filled.error == ENOMEM ? STATUS_NO : STATUS_TROUBLE;
 	}
-	buddy_superpages(NULL, -1, &left);
+	contig_buddy_superpages(NULL, -1, &left);
 	plots_prepare(b, contig_size_print(filled.bytes, text, sizeof(text)));
 	for (size_t i = 0; i < WAYS; i++)
 		attempt(b, ways[i], true, &after[i]);
 	child_end(&child);
-	buddy_superpages(NULL, -1, &again);
+	contig_buddy_superpages(NULL, -1, &again);
 	emitter_line(b->e,
 		     "fragment: %s filled, then one page kept in each of %zu superpages' places; "
 		     "the kernel had %zu free superpages before, %zu then, %zu afterwards",

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* contig phys: what the machine's physical memory is used for. */
 #include "base_page.h"
-#include "buddy.h"
 #include "command.h"
 #include "options.h"
 #include "phys_owners.h"
@@ -10,6 +9,7 @@
 
 #include "base/reason.h"
 #include "base/size.h"
+#include "host/buddy.h"
 #include "host/root.h"
 #include "host/topology.h"
 
@@ -245,7 +245,7 @@ static void without_flags(struct emitter *e, const struct host_topology *t, int 
 			continue;
 		for (size_t c = 0; c < N_ZONE_COLUMNS; c++)
 			row[c] = value_unknown();
-		known = page == 4096 && !buddy_superpages(z->name, z->node, &free_blocks);
+		known = page == 4096 && !contig_buddy_superpages(z->name, z->node, &free_blocks);
 		row[0] = value_count((uint64_t)z->node);
 		row[1] = value_text(z->name);
 		row[2] = value_bytes(z->present * page);

@@ -5,8 +5,8 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "base/size.h"
-#include "buddy.h"
 #include "host/available.h"
+#include "host/buddy.h"
 #include "host/cgroup.h"
 #include "host/hugetlb.h"
 #include "host/pagemap.h"
@@ -178,7 +178,7 @@ void doctor_low_memory(struct doctor *doctor, struct doctor_facts *facts)
 	}
 	say_means(check, "for devices that reach 32 bits only; the kernel gives superpages "
 			 "from above first, so ask for these explicitly");
-	if (buddy_superpages("DMA32", -1, &superpages)) {
+	if (contig_buddy_superpages("DMA32", -1, &superpages)) {
 		say_found(check, "; free blocks unknown");
 	} else {
 		say_found(check, ", the kernel has %" PRIu64 " superpages free there",

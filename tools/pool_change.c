@@ -6,8 +6,8 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "base/size.h"
-#include "buddy.h"
 #include "host/available.h"
+#include "host/buddy.h"
 #include "host/syslock.h"
 
 #include <errno.h>
@@ -216,11 +216,11 @@ int pool_compact(struct emitter *e, const struct pool_input *input)
 		emitter_command(e, line, NULL);
 		return 0;
 	}
-	known = !buddy_superpages(NULL, input->node, &before);
+	known = !contig_buddy_superpages(NULL, input->node, &before);
 	error = contig_hugetlb_compact(input->node);
 	if (error)
 		return pool_failed(e, "compact_memory", error);
-	known = known && !buddy_superpages(NULL, input->node, &after);
+	known = known && !contig_buddy_superpages(NULL, input->node, &after);
 	emitter_field(e, "free_superpages_before", NULL,
 		      known ? value_count(before) : value_unknown());
 	emitter_field(e, "free_superpages", NULL,

@@ -2,10 +2,10 @@
 #include "top_view.h"
 
 #include "board.h"
-#include "buddy.h"
 #include "process.h"
 
 #include "base/page.h"
+#include "host/buddy.h"
 #include "host/hugetlb.h"
 #include "host/root.h"
 #include "host/topology.h"
@@ -117,7 +117,7 @@ static void zones(struct emitter *e)
 	for (unsigned int i = 0; t && i < t->n_zones; i++) {
 		const struct host_zone *z = &t->zones[i];
 		uint64_t superpages = 0, free = z->free * FRAME_SIZE, whole;
-		bool known = !buddy_superpages(z->name, z->node, &superpages);
+		bool known = !contig_buddy_superpages(z->name, z->node, &superpages);
 		char share[16];
 
 		/* The two files are not of one moment. */

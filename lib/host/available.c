@@ -2,6 +2,7 @@
 #include "host/available.h"
 
 #include "host/cgroup.h"
+#include "host/lately.h"
 #include "host/root.h"
 
 #include <errno.h>
@@ -101,4 +102,16 @@ uint64_t contig_available(void)
 		return 0;
 	room = contig_memcg_room();
 	return available < room ? available : room;
+}
+
+uint64_t contig_available_lately(void)
+{
+	static struct lately lately;
+	uint64_t available;
+
+	if (lately_get_memory(&lately, &available))
+		return available;
+	available = contig_available();
+	lately_put_memory(&lately, available);
+	return available;
 }

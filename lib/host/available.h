@@ -18,5 +18,7 @@ uint64_t contig_memcg_room(void);
 
 /* min(MemAvailable, contig_memcg_room()); 0 when it can't be told. */
 uint64_t contig_available(void);
+/* Where there is plenty, as it was some milliseconds ago. */
+uint64_t contig_available_lately(void);
 
 #endif

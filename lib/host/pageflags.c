@@ -9,9 +9,11 @@
 #include <unistd.h>
 
 /* Bits of Documentation/admin-guide/mm/pagemap.rst. */
+#define KPF_MMAP (UINT64_C(1) << 11)
 #define KPF_COMPOUND_HEAD (UINT64_C(1) << 15)
 #define KPF_COMPOUND_TAIL (UINT64_C(1) << 16)
 #define KPF_HUGE (UINT64_C(1) << 17)
+#define KPF_HWPOISON (UINT64_C(1) << 19)
 
 int contig_pageflags_open(void)
 {
@@ -55,4 +57,15 @@ int contig_pageflags_is_hugetlb(int fd, uint64_t frame, uint64_t size)
 		return inner & KPF_COMPOUND_TAIL ? 1 : 0;
 	}
 	return 1;
+}
+
+int contig_pageflags_may_be_free_hugetlb(int fd, uint64_t frame)
+{
+	uint64_t flags;
+	int err = read_one(fd, frame, &flags);
+
+	if (err)
+		return err;
+	return (flags & (KPF_HUGE | KPF_COMPOUND_HEAD | KPF_MMAP | KPF_HWPOISON)) ==
+	       (KPF_HUGE | KPF_COMPOUND_HEAD);
 }

@@ -39,6 +39,8 @@ struct superpage_request {
 	bool nowait;        /* don't wait for pages that come back late */
 	bool sealable;      /* shared: the memfd takes seals */
 	size_t enough;      /* hugetlb: wait for them while fewer are free */
+	uint64_t until;     /* CLOCK_MONOTONIC, ns: then those that came do, at
+			     * least one; 0: all */
 };
 
 struct superpage {

@@ -111,6 +111,9 @@ static int map_staging(struct superpage_batch *batch)
 		return err;
 	}
 	batch->staging = p;
+	/* The first touch shall bring a superpage; if not, it is collapsed. */
+	if (request->kind == SUPERPAGE_COLLAPSED && !request->shared)
+		madvise(p, batch->staging_len, MADV_HUGEPAGE);
 	/* A child born meanwhile would keep the frames for its lifetime.
 	 * (Private pages take the flag along to their final address.) */
 	if (request->shared)

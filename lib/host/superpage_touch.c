@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "host/superpage_touch.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/page.h"
 #include "host/available.h"
@@ -36,9 +37,6 @@
 /* Never taken: the last 64 MiB, or the last twentieth if that is more. */
 #define MARGIN_BYTES (UINT64_C(64) << 20)
 #define MARGIN_PART 20
-
-/* So much isn't gone within LATELY_NS. */
-#define PLENTY_BYTES (UINT64_C(1) << 30)
 
 struct touch {
 	const struct superpage_request *request;
@@ -83,11 +81,10 @@ uint64_t contig_superpage_room_lately(void)
 	static struct lately lately;
 	uint64_t room;
 
-	if (lately_get(&lately, &room))
+	if (lately_get_memory(&lately, &room))
 		return room;
 	room = contig_superpage_room(true);
-	if (room >= PLENTY_BYTES)
-		lately_put(&lately, room);
+	lately_put_memory(&lately, room);
 	return room;
 }
 
@@ -104,16 +101,27 @@ int contig_superpage_advise(void *va, size_t len, int advice)
 	}
 }
 
+/* Only the first page was touched: if the last is there too, the kernel gave a
+ * superpage (contig_superpage_resolve() has the proof). */
+static bool came_whole(char *va)
+{
+	unsigned char there = 0;
+
+	return !mincore(va + SUPERPAGE_SIZE - FRAME_SIZE, FRAME_SIZE, &there) && there & 1;
+}
+
 /*
  * One byte first: an empty range is nothing to collapse.  The collapse then
  * charges the cgroup with an order-9 request, which is refused (EBUSY) where
- * touching the rest would get the process killed.
+ * touching the rest would get the process killed.  Anonymous memory comes as a
+ * superpage from that touch already, where transparent_hugepage isn't "never":
+ * at a third of the cost, for each collapse drains the caches of all CPUs.
  */
 static int collapse(const struct superpage_request *request, void *va)
 {
 	int err = contig_superpage_advise(va, FRAME_SIZE, MADV_POPULATE_WRITE);
 
-	if (!err)
+	if (!err && (request->shared || !came_whole(va)))
 		err = contig_superpage_advise(va, SUPERPAGE_SIZE, MADV_COLLAPSE);
 	if (err)
 		/* A base page may be there: it must not stay behind. */
@@ -144,11 +152,16 @@ static bool concerns_one_page(int err)
 	return err == -EAGAIN || err == -EHWPOISON;
 }
 
+static bool is_late(struct touch *t)
+{
+	return t->request->until && atomic_load(&t->came) && clock_ns() >= t->request->until;
+}
+
 static void *touch_worker(void *arg)
 {
 	struct touch *t = arg;
 
-	while (!atomic_load(&t->stop)) {
+	while (!atomic_load(&t->stop) && !is_late(t)) {
 		size_t i = atomic_fetch_add(&t->next, 1);
 		int err, none = 0;
 

@@ -11,6 +11,19 @@
 
 #define POOL 12
 
+/* What the library asks of the kernel, which can be made to give base pages
+ * at the first touch, as where transparent_hugepage is "never". */
+static bool small_touch;
+static unsigned int collapses;
+
+int madvise(void *va, size_t len, int advice)
+{
+	if (advice == MADV_HUGEPAGE && small_touch)
+		return 0;
+	collapses += advice == 25; /* MADV_COLLAPSE */
+	return (int)syscall(SYS_madvise, va, len, advice);
+}
+
 static struct superpage_request request(enum superpage_kind kind, bool shared,
 					size_t count)
 {
@@ -166,6 +179,39 @@ END_TEST
 START_TEST(test_collapsed_private)
 {
 	whole_life(SUPERPAGE_COLLAPSED, false);
+}
+END_TEST
+
+/* The first touch brings a superpage only where the kernel is set so. */
+START_TEST(test_collapsed_small_touch)
+{
+	char setting[64] = "";
+	int fd = open("/sys/kernel/mm/transparent_hugepage/enabled", O_RDONLY | O_CLOEXEC);
+
+	if (fd >= 0 && read(fd, setting, sizeof(setting) - 1) < 0)
+		setting[0] = '\0';
+	close(fd);
+	small_touch = true;
+	whole_life(SUPERPAGE_COLLAPSED, false);
+	if (!strstr(setting, "[always]"))
+		ck_assert_uint_ge(collapses, 8);
+}
+END_TEST
+
+/* A time that is over: one comes all the same, and not all. */
+START_TEST(test_until)
+{
+	struct superpage_batch batch;
+
+	for (int shared = 0; shared < 2; shared++) {
+		struct superpage_request r = request(SUPERPAGE_COLLAPSED, shared, 64);
+
+		r.threads = 1;
+		r.until = 1;
+		ck_assert_msg(!contig_superpage_take(&r, &batch), "%s", contig_reason_get());
+		ck_assert_uint_eq(batch.n, 1);
+		contig_superpage_drop(&batch);
+	}
 }
 END_TEST
 
@@ -829,6 +875,8 @@ int main(void)
 	tcase_add_test(tests, test_hugetlb_private);
 	tcase_add_test(tests, test_collapsed_shared);
 	tcase_add_test(tests, test_collapsed_private);
+	tcase_add_test(tests, test_collapsed_small_touch);
+	tcase_add_test(tests, test_until);
 	tcase_add_test(tests, test_mlockall);
 	tcase_add_test(tests, test_small_files);
 	tcase_add_test(tests, test_collapsed_is_returned);

@@ -5,6 +5,7 @@
  */
 #include "base/page.h"
 #include "host/available.h"
+#include "host/buddy.h"
 #include "host/hugetlb.h"
 #include "host/maps.h"
 #include "host/pagemap.h"
@@ -427,6 +428,30 @@ START_TEST(available_trees)
 
 	use("container1"); /* an ancestor that isn't visible: hierarchical limit */
 	ck_assert_uint_eq(contig_memcg_room(), GB / 2);
+}
+END_TEST
+
+START_TEST(buddy_blocks)
+{
+	uint64_t n = 99;
+
+	scratch_begin();
+	ck_assert_int_eq(contig_buddy_superpages(NULL, -1, &n), -ENOENT);
+	ck_assert_uint_eq(contig_buddy_lone_superpages(-1), 0);
+	put("/proc/buddyinfo",
+	    "Node 0, zone      DMA      1      0      0      0      2      1      1      0      1      1      3 \n"
+	    "Node 0, zone   Normal     82    398   2013   1188   1049    474    338    213    141    120   4798 \n"
+	    "Node 1, zone   Normal      7      7      7      7      7      7      7      7      7     30      0      5 \n");
+	ck_assert_int_eq(contig_buddy_superpages(NULL, -1, &n), 0);
+	ck_assert_uint_eq(n, 1 + 2 * 3 + 120 + 2 * 4798 + 30 + 4 * 5);
+	ck_assert_int_eq(contig_buddy_superpages("Normal", 0, &n), 0);
+	ck_assert_uint_eq(n, 120 + 2 * 4798);
+	ck_assert_uint_eq(contig_buddy_lone_superpages(-1), 1 + 120 + 30);
+	ck_assert_uint_eq(contig_buddy_lone_superpages(1), 30);
+	put("/proc/buddyinfo", "Node 0, zone Normal 1 x 3\nNode 0,\n\n");
+	ck_assert_int_eq(contig_buddy_superpages(NULL, -1, &n), 0);
+	ck_assert_uint_eq(n, 0);
+	scratch_end();
 }
 END_TEST
 
@@ -939,6 +964,7 @@ int main(void)
 	tcase_add_test(tc, topology_too_many);
 	tcase_add_test(tc, distance_bad);
 	tcase_add_test(tc, available_trees);
+	tcase_add_test(tc, buddy_blocks);
 	tcase_add_test(tc, meminfo_bad);
 	tcase_add_test(tc, memcg_bad);
 	tcase_add_test(tc, cgroup_places);
