@@ -6,9 +6,12 @@
 #include "base/reason.h"
 #include "base/size.h"
 #include "host/available.h"
+#include "host/buddy.h"
+#include "host/hugetlb.h"
 #include "host/nodes.h"
 #include "phys/candidates.h"
 #include "phys/limit.h"
+#include "phys/outlook.h"
 #include "phys/reclaim.h"
 #include "phys/settings.h"
 
@@ -35,6 +38,13 @@ void contig_attempt_cap(uint64_t bytes, uint64_t until)
 bool contig_attempt_late(void)
 {
 	return late_at && clock_ns() >= late_at;
+}
+
+int contig_attempt_patience(int ms)
+{
+	uint64_t now = clock_ns(), left = late_at > now ? late_at - now : 0;
+
+	return late_at && left / 1000000 < (uint64_t)ms ? (int)(left / 1000000) : ms;
 }
 
 const char *contig_reclaim_why(void)
@@ -65,8 +75,8 @@ void contig_attempt_because(const char *format, ...)
 uint64_t contig_attempt_budget(void)
 {
 	uint64_t given = contig_settings.config.reclaim_max;
-	uint64_t room = contig_superpage_room(true);
-	uint64_t most = given ? given : contig_available() / 4;
+	uint64_t room = contig_superpage_room_lately();
+	uint64_t most = given ? given : contig_available_lately() / 4;
 
 	if (cap && !given && most > cap)
 		most = cap;
@@ -128,13 +138,109 @@ static size_t expect(const struct attempt *a, uint64_t size, size_t need)
 	return contig_limit_expect(need * size) ? need : 0;
 }
 
+/* So many superpages are worth a look at what is free before they are taken;
+ * for fewer, when the first of them don't do. */
+#define LOOK_FIRST 32
+/* The first ones of a long run, where the search may not take for ever: what
+ * they are like tells whether it is worth the rest.  Those that lie alone come
+ * before, and tell nothing; nor does what takes longer than this. */
+#define PROBE 32
+#define PROBE_ALONE 256
+#define PROBE_NS UINT64_C(50000000)
+
+/* The kernel's pool has no such run. */
+static bool is_hopeless(const struct attempt *a, struct candidates *c)
+{
+	struct hugetlb_counts counts;
+
+	if (a->source != CONTIG_SOURCE_2M || a->surplus ||
+	    contig_hugetlb_counts(SUPERPAGE_SIZE, HUGETLB_ALL_NODES, &counts) < 0)
+		return false;
+	return !contig_outlook_good(c, a->request, (size_t)counts.free);
+}
+
+/* A search whose caller would rather go on without. */
+static bool may_give_up(const struct attempt *a, size_t need)
+{
+	return a->source == CONTIG_SOURCE_THP && cap && need > 2 * PROBE;
+}
+
+enum outcome { FOUND, NONE_LEFT, TOO_LATE, HOPELESS, UNLIKELY };
+
+static const char *const outcome_text[] = {
+	[NONE_LEFT] = "",
+	[TOO_LATE] = " until it took too long",
+	[HOPELESS] = ", no such run among those that are free",
+	[UNLIKELY] = ", too scattered to go on",
+};
+
+/* In steps that double, up to most superpages. */
+static enum outcome search(const struct attempt *a, struct candidates *c, size_t need,
+			   size_t most, size_t keep_most)
+{
+	size_t step = a->unlocked ? need : first_step(a, need, keep_most), alone = 0, got;
+
+	if (need >= LOOK_FIRST && is_hopeless(a, c))
+		return HOPELESS;
+	if (may_give_up(a, need)) {
+		alone = contig_buddy_lone_superpages(c->want.node);
+		if (alone > PROBE_ALONE)
+			alone = PROBE_ALONE;
+		step = PROBE + alone;
+		c->want.until = clock_ns() + PROBE_NS;
+	}
+	while (c->n < most) {
+		size_t want = step < most - c->n ? step : most - c->n;
+
+		if (c->n && contig_attempt_late())
+			return TOO_LATE;
+		got = take_step(c, want);
+		if (!got)
+			break;
+		c->want.enough = 0;
+		if (contig_candidates_choose(c, a->request, keep_most)) {
+			if (c->n_batches <= 1 && c->n == want && need == 1 &&
+			    c->n <= keep_most && attempt_anywhere(&a->request->run))
+				contig_candidates_keep_all(c);
+			return FOUND;
+		}
+		if (got < want)
+			return c->want.until && clock_ns() >= c->want.until ? TOO_LATE : NONE_LEFT;
+		if (need < LOOK_FIRST && c->n == want && is_hopeless(a, c))
+			return HOPELESS;
+		if (may_give_up(a, need) && !contig_outlook_likely(c, alone, need, most))
+			return UNLIKELY;
+		c->want.until = late_at;
+		step = c->n;
+	}
+	return NONE_LEFT;
+}
+
+static void because_of(const struct attempt *a, struct candidates *c, enum outcome outcome)
+{
+	char run[32];
+
+	if (!c->n && outcome == HOPELESS)
+		contig_attempt_because("%s: no such run among the superpages that are free",
+				       a->name);
+	else if (!c->n)
+		contig_attempt_because("%s: %s", a->name,
+				       *contig_reason_get() ? contig_reason_get() :
+							      "none to be had");
+	else
+		contig_attempt_because("%s: %zu taken%s, longest run %s, none fits", a->name, c->n,
+				       outcome_text[outcome],
+				       contig_size_print(contig_candidates_longest(c), run,
+							 sizeof(run)));
+}
+
 static size_t take_from(const struct attempt *a)
 {
 	uint64_t size = a->source == CONTIG_SOURCE_1G ? GIGAPAGE_SIZE : SUPERPAGE_SIZE;
-	size_t need = attempt_pages(a->request, size), most, keep_most, step, got;
-	char held[32], run[32];
+	size_t need = attempt_pages(a->request, size), most, keep_most, got;
+	enum outcome outcome;
 	struct candidates c;
-	bool found = false;
+	char held[32];
 
 	/* Two superpages whose frames are hidden are never known to touch. */
 	if (contig_machine.level == CONTIG_LEVEL_HIDDEN && need > 1)
@@ -160,34 +266,13 @@ static size_t take_from(const struct attempt *a)
 	else if (a->pool->node >= 0)
 		c.want.node = contig_machine.nodes[a->pool->node];
 	c.want.enough = need;
-	step = a->unlocked ? need : first_step(a, need, keep_most);
-	while (!found && c.n < most && !(c.n && contig_attempt_late())) {
-		size_t want = step < most - c.n ? step : most - c.n;
-
-		got = take_step(&c, want);
-		if (!got)
-			break;
-		c.want.enough = 0;
-		found = contig_candidates_choose(&c, a->request, keep_most);
-		if (found && c.n_batches <= 1 && c.n == want && need == 1 && c.n <= keep_most &&
-		    attempt_anywhere(&a->request->run))
-			contig_candidates_keep_all(&c);
-		if (got < want)
-			break;
-		step = c.n;
-	}
-	if (!found) {
-		if (!c.n)
-			contig_attempt_because("%s: %s", a->name,
-				*contig_reason_get() ? contig_reason_get() : "none to be had");
-		else
-			contig_attempt_because("%s: %zu taken%s, longest run %s, none fits", a->name,
-				c.n, contig_attempt_late() ? " until it took too long" : "",
-				contig_size_print(contig_candidates_longest(&c), run, sizeof(run)));
-	}
+	c.want.until = late_at;
+	outcome = search(a, &c, need, most, keep_most);
+	if (outcome != FOUND)
+		because_of(a, &c, outcome);
 	got = contig_candidates_finish(&c);
 	contig_limit_came(keep_most * size);
-	if (found && !got)
+	if (outcome == FOUND && !got)
 		contig_attempt_because("%s: a run was found, but could not be taken: %s", a->name,
 			contig_reason_get());
 	return got;

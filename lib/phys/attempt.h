@@ -40,6 +40,8 @@ uint64_t contig_attempt_budget(void);
  * after a time (CLOCK_MONOTONIC, ns): 0 no such limit. */
 void contig_attempt_cap(uint64_t bytes, uint64_t until);
 bool contig_attempt_late(void);
+/* Of so many milliseconds of waiting, those until then. */
+int contig_attempt_patience(int ms);
 
 /* Bytes the pool may still grow by: its own limit, and the library's. */
 uint64_t contig_attempt_limit(struct contig_pool *pool);

@@ -223,6 +223,27 @@ static bool only_choice(const struct candidates *c, const struct extent_request 
 	       c->list[0].place < contig_physmap.frames << FRAME_SHIFT;
 }
 
+/* The first frame of a run on one node, or EXTENT_NONE. */
+static uint64_t find_on(struct candidates *c, const struct frame_request *request, int node)
+{
+	struct extent_set *scratch = gather(c, node, true);
+	uint64_t first = scratch ? contig_extent_find(scratch, &request->run) : EXTENT_NONE;
+
+	contig_extent_set_destroy(scratch);
+	return first;
+}
+
+bool contig_candidates_can(struct candidates *c, const struct frame_request *request)
+{
+	int order[HOST_NODES_MAX];
+	int n = contig_pool_node_order(c->pool, request, order);
+
+	for (int k = 0; k < n; k++)
+		if (find_on(c, request, order[k]) != EXTENT_NONE)
+			return true;
+	return false;
+}
+
 bool contig_candidates_choose(struct candidates *c, const struct frame_request *request,
 			      size_t most)
 {
@@ -232,13 +253,8 @@ bool contig_candidates_choose(struct candidates *c, const struct frame_request *
 	if (contig_machine.level == CONTIG_LEVEL_HIDDEN || only_choice(c, &request->run))
 		return most >= 1 && choose_single(c, request);
 	for (int k = 0; k < n; k++) {
-		struct extent_set *scratch = gather(c, order[k], true);
-		uint64_t first;
+		uint64_t first = find_on(c, request, order[k]);
 
-		if (!scratch)
-			return false;
-		first = contig_extent_find(scratch, &request->run);
-		contig_extent_set_destroy(scratch);
 		if (first == EXTENT_NONE ||
 		    keep_overlapping(c, order[k], first, request->run.count, false) > most)
 			continue;

@@ -46,6 +46,8 @@ size_t contig_candidates_take(struct candidates *c, size_t count);
  */
 bool contig_candidates_choose(struct candidates *c, const struct frame_request *request,
 			      size_t most);
+/* Whether there is a run, however many superpages it takes. */
+bool contig_candidates_can(struct candidates *c, const struct frame_request *request);
 void contig_candidates_keep_all(struct candidates *c);
 
 /* Longest run among the candidates, bytes (for reasons). */

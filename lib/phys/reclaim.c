@@ -208,8 +208,7 @@ static bool machine_lock(int *lock, int wait_ms)
 
 static void because_locked(void)
 {
-	contig_attempt_because("another process has been reclaiming superpages for %d s",
-		SYSLOCK_WAIT_MS / 1000);
+	contig_attempt_because("%s", contig_reason_get());
 }
 
 static void machine_unlock(int lock)
@@ -272,7 +271,8 @@ size_t contig_reclaim(struct contig_pool *pool, const struct frame_request *requ
 	}
 	/* One long wait a request; the later passes give it a last chance. */
 	if (!locked)
-		locked = machine_lock(&lock, pass ? SYSLOCK_LATER_MS : SYSLOCK_WAIT_MS);
+		locked = machine_lock(&lock, contig_attempt_patience(pass ? SYSLOCK_LATER_MS :
+									     SYSLOCK_WAIT_MS));
 	if (!locked)
 		because_locked();
 	got = locked || pass < RECLAIM_PASSES - 1 ? run_locked(a, pass) : 0;
