@@ -53,8 +53,9 @@
  * is had, unless the program wants a run or nothing (strict). */
 #define SEARCH_NS    UINT64_C(500000000)
 #define SEARCH_SHARE 5
-/* And no single search goes on after this, where each step takes long. */
-#define ONE_SEARCH_NS UINT64_C(2000000000)
+/* And no single search goes on after this, where each step takes long or other
+ * processes are reclaiming. */
+#define ONE_SEARCH_NS UINT64_C(500000000)
 
 static struct contig_pool *pool;
 static pthread_mutex_t pool_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -214,7 +215,7 @@ static uint64_t take_slow(struct contig_pool *from, const struct frame_request *
 		return EXTENT_NONE;
 	}
 	contig_attempt_cap(search_most(request->run.count << FRAME_SHIFT, since),
-			   long_run && !shim_options.strict ? since + ONE_SEARCH_NS : 0);
+			   shim_options.strict ? 0 : since + ONE_SEARCH_NS);
 	/* A single superpage is there if memory is: the kernel failed in passing. */
 	rounds = long_run ? 1 : ROUNDS;
 	while (frame == EXTENT_NONE && rounds--) {

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "base/page.h"
 #include "base/reason.h"
+#include "host/buddy.h"
 #include "host/pagemap.h"
 #include "host/pin.h"
 #include "host/superpage.h"
@@ -21,9 +22,12 @@
 #include <unistd.h>
 
 /* A search for a run takes this many times as much each time, up to so many
- * superpages more than the run has: some 20 ms. */
+ * superpages more than the run has, besides some that lie alone, and for no
+ * longer than this. */
 #define SEARCH_STEP 4
 #define SEARCH_MOST 62
+#define SEARCH_ALONE 256
+#define SEARCH_NS UINT64_C(50000000)
 #define IN_VAIN_NS UINT64_C(10000000000)
 
 static bool is_next(const struct superpage *pages, size_t i)
@@ -92,15 +96,18 @@ static bool gather(struct superpage *pages, size_t n_pages, size_t n,
 	return found == n;
 }
 
-static int take(size_t n, int node, struct superpage_batch *batch)
+/* At least n, and more until a time; sorted. */
+static int take(size_t n, size_t more, const struct mapping_wish *wish, uint64_t until,
+		struct superpage_batch *batch)
 {
 	const struct superpage_request request = {
 		.kind = SUPERPAGE_COLLAPSED,
 		.page_size = SUPERPAGE_SIZE,
-		.count = n,
-		.node = node,
+		.count = n + more,
+		.node = wish->node,
 		.threads = 1,
 		.nowait = true,
+		.until = until,
 	};
 	int err = contig_superpage_take(&request, batch);
 
@@ -123,44 +130,55 @@ static struct {
 	size_t n;
 } in_vain;
 
-/* How many to take for a run of n, at most. */
-static size_t search_bound(size_t n)
+static bool is_in_vain(size_t n)
 {
-	if (n == 1 || (in_vain.at && n >= in_vain.n && clock_coarse_ns() - in_vain.at < IN_VAIN_NS))
-		return n;
-	return n + SEARCH_MOST;
+	return n == 1 ||
+	       (in_vain.at && n >= in_vain.n && clock_coarse_ns() - in_vain.at < IN_VAIN_NS);
 }
 
-/*
- * A batch with a run of n at *first, or with n pages at all (*first = 0).
- * The kernel hands out neighbours only by chance: of more pages more are
- * neighbours, so more and more are taken and all but the run given back.
- */
-static int choose(size_t n, const struct mapping_wish *wish, struct superpage_batch *batch,
+/* The kernel hands out neighbours only by chance, and superpages that lie alone
+ * first: of more pages more are neighbours, so more and more are taken.  0 with
+ * a run at *first, or -ENOMEM. */
+static int search(size_t n, const struct mapping_wish *wish, struct superpage_batch *batch,
 		  size_t *first)
 {
-	size_t most = search_bound(n), want = n;
-	int err = take(want, wish->node, batch);
+	uint64_t until = clock_ns() + SEARCH_NS, alone = contig_buddy_lone_superpages(wish->node);
+	size_t most = SEARCH_MOST + (alone < SEARCH_ALONE ? (size_t)alone : SEARCH_ALONE);
 
-	for (;;) {
-		if (err)
-			return err;
+	for (size_t more = n * (SEARCH_STEP - 1);; more = (n + more) * SEARCH_STEP - n) {
+		bool last = more >= most;
+
+		if (take(n, last ? most : more, wish, until, batch))
+			return -ENOMEM;
 		*first = find_run(batch->pages, batch->n, n, wish);
 		if (*first < batch->n)
 			return 0;
-		if (want >= most)
-			break;
-		want = want * SEARCH_STEP < most ? want * SEARCH_STEP : most;
 		contig_superpage_drop(batch);
-		err = take(want, wish->node, batch);
-		if (err) {
-			want = most;
-			err = take(n, wish->node, batch);
-		}
+		if (last || clock_ns() >= until)
+			return -ENOMEM;
 	}
-	if (n > 1 && most > n) {
+}
+
+/* A batch with a run of n at *first, or with n pages at all (*first = 0). */
+static int choose(size_t n, const struct mapping_wish *wish, struct superpage_batch *batch,
+		  size_t *first)
+{
+	int err = take(n, 0, wish, 0, batch);
+
+	if (err)
+		return err;
+	*first = find_run(batch->pages, batch->n, n, wish);
+	if (*first < batch->n)
+		return 0;
+	if (!is_in_vain(n)) {
+		contig_superpage_drop(batch);
+		if (!search(n, wish, batch, first))
+			return 0;
 		in_vain.at = clock_coarse_ns();
 		in_vain.n = n;
+		err = take(n, 0, wish, 0, batch);
+		if (err)
+			return err;
 	}
 	*first = 0;
 	if (gather(batch->pages, batch->n, n, wish))
