@@ -162,7 +162,7 @@ static bool is_hopeless(const struct attempt *a, struct candidates *c)
 /* A search whose caller would rather go on without. */
 static bool may_give_up(const struct attempt *a, size_t need)
 {
-	return a->source == CONTIG_SOURCE_THP && cap && need > 2 * PROBE;
+	return a->source == CONTIG_SOURCE_THP && late_at && need > 2 * PROBE;
 }
 
 enum outcome { FOUND, NONE_LEFT, TOO_LATE, HOPELESS, UNLIKELY };
