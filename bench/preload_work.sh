@@ -71,6 +71,18 @@ PL
 		"$dir/repository" 2>/dev/null; then
 		echo git-log git-repack
 	fi
+	cat >"$dir/Work.java" <<'JAVA'
+import java.util.*;
+public class Work {
+	public static void main(String[] a) {
+		Map<String, StringBuilder> m = new HashMap<>();
+		for (int i = 0; i < 1500000; i++)
+			m.computeIfAbsent("k" + i * 7919 % 300007, k -> new StringBuilder()).append(i);
+		System.out.println(m.values().stream().mapToInt(StringBuilder::length).sum());
+	}
+}
+JAVA
+	if here java && java "$dir/Work.java" >/dev/null 2>&1; then echo java; fi
 	if here redis-server redis-benchmark redis-cli; then echo redis; fi
 	if here stress-ng; then echo stress-malloc; fi
 	prepare_postgres
@@ -140,6 +152,7 @@ python-arrays) with "$python" "$dir/arrays.py" ;;
 sqlite) with sqlite3 :memory: ".read $dir/work.sql" ;;
 gcc) with gcc -O2 -S -o /dev/null "$dir/large.c" ;;
 perl) with perl "$dir/work.pl" ;;
+java) with java "$dir/Work.java" ;;
 git-log) with git -C "$dir/repository" --no-pager log -p --stat -M ;;
 git-repack) with git -C "$dir/repository" repack -q -a -d -f ;;
 redis) redis ;;
