@@ -23,17 +23,17 @@ __attribute__((constructor)) static void add_hook(void)
 	contig_fork_hook_add(&hook);
 }
 
-/* 0, -EINVAL: nobody has it, or -ENOMEM: that count is full. */
-static int ref_add(struct vm_page *page, uint32_t mappings)
+/* n mappings.  0, -EINVAL: nobody has it, or -ENOMEM: that count is full. */
+static int ref_add(struct vm_page *page, uint32_t mappings, uint32_t n)
 {
 	uint32_t refs = page_refs(page);
 
 	do {
 		if (!refs)
 			return -EINVAL;
-		if ((refs & mappings) == mappings)
+		if (mappings - (refs & mappings) < n * REF_MAPPING)
 			return -ENOMEM;
-	} while (!__atomic_compare_exchange_n(&page->ref_count, &refs, refs + REF_MAPPING, true,
+	} while (!__atomic_compare_exchange_n(&page->ref_count, &refs, refs + n * REF_MAPPING, true,
 					      __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE));
 	return 0;
 }
@@ -74,7 +74,7 @@ static int block_ref(struct vm_page *head)
 	if (!ours(head))
 		return -EINVAL;
 	block_count(head);
-	return ref_add(head, REF_BLOCK_MAPPINGS);
+	return ref_add(head, REF_BLOCK_MAPPINGS, 1);
 }
 
 int contig_page_map_ref(struct vm_page *page)
@@ -82,9 +82,25 @@ int contig_page_map_ref(struct vm_page *page)
 	struct vm_page *head;
 
 	if (page_state(page) == VM_PAGE_SINGLE)
-		return ours(page) ? ref_add(page, REF_MAPPINGS) : -EINVAL;
+		return ours(page) ? ref_add(page, REF_MAPPINGS, 1) : -EINVAL;
 	head = contig_block_of_frame(page_frame(page));
 	return head ? block_ref(head) : -EINVAL;
+}
+
+uint32_t contig_page_map_ref_next(struct vm_page *page, uint64_t most)
+{
+	uint64_t frame = page_frame(page), end = align_down(frame, SUPERPAGE_FRAMES) + SUPERPAGE_FRAMES;
+	struct vm_page *head;
+
+	if (page_state(page) == VM_PAGE_SINGLE)
+		return 0;
+	/* It stays: it is referenced. */
+	head = contig_block_of_frame(frame);
+	if (page_frame(head) + page_npages(head) < end)
+		end = page_frame(head) + page_npages(head);
+	if (most > end - frame - 1)
+		most = end - frame - 1;
+	return most && !ref_add(head, REF_BLOCK_MAPPINGS, (uint32_t)most) ? (uint32_t)most : 0;
 }
 
 void contig_page_map_unref(struct vm_page *page)

@@ -14,6 +14,10 @@
  * is free, or being freed, or is a forked parent's; -ENOMEM: no more can be
  * counted.  Lock-free but for a block's first. */
 int contig_page_map_ref(struct vm_page *page);
+/* After that: the same at once for those behind it in the same block and
+ * superpage, up to most.  How many; 0 for a page by itself, or if not all can
+ * be counted. */
+uint32_t contig_page_map_ref_next(struct vm_page *page, uint64_t most);
 /* One less; may free the page (and with it its block). */
 void contig_page_map_unref(struct vm_page *page);
 /* The same for the 512 pages of a superpage at once (page: its first). */

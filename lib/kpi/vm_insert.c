@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Inserting pages into a vma and unmapping them.  Pages are checked, referenced
- * and put into the shadow one by one, then mapped in runs, so that neighbours
- * cost one mapping and, in another process, one message.
+ * and put into the shadow one by one, or as many neighbours of a block at once
+ * as lie in one superpage, then mapped in runs, so that neighbours cost one
+ * mapping and, in another process, one message.
  */
 #include "kpi/vma.h"
 
@@ -104,14 +105,52 @@ static int check_free(const struct plan *plan, uint64_t index)
 	return -EBUSY;
 }
 
-/* One page checked and in the shadow: 0 or -errno and nothing done. */
-static int enlist(struct plan *plan, uint64_t i, struct backing *backing)
+/* Pages behind the i-th that are its neighbours in memory, as they shall be in
+ * the vma, where nothing is mapped. */
+static uint64_t neighbours(const struct plan *plan, uint64_t i, const struct vm_page *page)
+{
+	const struct vma_insertion *what = plan->what;
+	struct vma *vma = plan->vma;
+	uint64_t index = plan->first + i + 1, n = what->count - i - 1, same = 0;
+
+	if (vma->area.vm_page_size != FRAME_SIZE || !n)
+		return 0;
+	if (n >= SUPERPAGE_FRAMES)
+		n = SUPERPAGE_FRAMES - 1;
+	if (vma->exported && vma->exported->occupied(vma, index, n))
+		return 0;
+	if (contig_radix_next(&vma->shadow, &index) && index - plan->first - i - 1 < n)
+		n = index - plan->first - i - 1;
+	if (!what->pages)
+		return n;
+	while (same < n && what->pages[i + 1 + same] == page + 1 + same)
+		same++;
+	return same;
+}
+
+/* n neighbours, referenced, into the shadow.  How many. */
+static uint32_t put_shadow(struct plan *plan, uint64_t i, struct vm_page *page, uint32_t n)
+{
+	struct vma *vma = plan->vma;
+	uintptr_t bits = (plan->what->reference ? 0 : VMA_NO_REF) |
+			 (plan->what->prot == vma->area.vm_page_prot ? 0 : VMA_READ_ONLY);
+	uint32_t done = 0;
+
+	while (done < n && !contig_radix_insert(&vma->shadow, plan->first + i + done,
+						(void *)((uintptr_t)(page + done) | bits)))
+		done++;
+	return done;
+}
+
+/* A page, and *n - 1 of those behind it, checked and in the shadow: 0 or -errno
+ * and nothing done. */
+static int enlist(struct plan *plan, uint64_t i, struct backing *backing, uint32_t *n)
 {
 	const struct vma_insertion *what = plan->what;
 	struct vma *vma = plan->vma;
 	struct vm_page *page = nth_page(vma, what, i);
 	bool super = vma->area.vm_page_size != FRAME_SIZE;
-	uintptr_t entry;
+	uint32_t refs = 1, put = 0;
 	int err;
 
 	if (!is_ours(page)) {
@@ -132,42 +171,42 @@ static int enlist(struct plan *plan, uint64_t i, struct backing *backing)
 	err = check_page(plan, i, page, backing);
 	if (!err)
 		err = check_free(plan, plan->first + i);
-	if (err)
-		goto unref;
-	entry = (uintptr_t)page | (what->reference ? 0 : VMA_NO_REF) |
-		(what->prot == vma->area.vm_page_prot ? 0 : VMA_READ_ONLY);
-	err = contig_radix_insert(&vma->shadow, plan->first + i, (void *)entry);
-	if (err) {
-		contig_reason_set("%s: out of memory", plan->call);
-		goto unref;
+	if (!err) {
+		uint64_t more = neighbours(plan, i, page);
+
+		refs += more ? contig_page_map_ref_next(page, more) : 0;
+		put = put_shadow(plan, i, page, refs);
+		if (!put) {
+			contig_reason_set("%s: out of memory", plan->call);
+			err = -ENOMEM;
+		}
 	}
-	if (super) /* its pages may be of many objects */
+	*n = put;
+	if (put && super) /* its pages may be of many objects */
 		__atomic_store_n(&vma->objects, UINT64_MAX, __ATOMIC_RELAXED);
-	else
+	else if (put) /* pages of a block have none */
 		contig_vma_note_object(vma, page);
-	if (what->reference)
-		return 0;
-	err = 0;
-unref:
-	unref(vma, page);
+	for (uint32_t k = what->reference ? put : 0; k < refs; k++)
+		unref(vma, page + k);
 	return err;
 }
 
-static void note_last(struct plan *plan, uint64_t i, const struct backing *backing)
+static void note_last(struct plan *plan, uint64_t i, const struct backing *backing, uint32_t n)
 {
-	plan->last_frame = page_frame(nth_page(plan->vma, plan->what, i));
+	plan->last_frame = page_frame(nth_page(plan->vma, plan->what, i)) + n - 1;
 	plan->last = *backing;
+	plan->last.offset += (off_t)(n - 1) * (off_t)plan->vma->area.vm_page_size;
 }
 
-/* The page is mapped with the run before it, or begins another. */
-static int append(struct plan *plan, uint64_t i, const struct backing *backing)
+/* The n pages are mapped with the run before them, or begin another. */
+static int append(struct plan *plan, uint64_t i, const struct backing *backing, uint32_t n)
 {
 	uint64_t size = plan->vma->area.vm_page_size;
 
 	if (plan->n && backing->file == plan->last.file &&
 	    backing->offset == plan->last.offset + (off_t)size) {
-		plan->runs[plan->n - 1].count++;
-		note_last(plan, i, backing);
+		plan->runs[plan->n - 1].count += n;
+		note_last(plan, i, backing, n);
 		return 0;
 	}
 	if (plan->n == plan->room) {
@@ -188,11 +227,11 @@ static int append(struct plan *plan, uint64_t i, const struct backing *backing)
 	plan->runs[plan->n++] = (struct vma_run){
 		.addr = vma_address(plan->vma, plan->first + i),
 		.frame = page_frame(nth_page(plan->vma, plan->what, i)),
-		.count = 1,
+		.count = n,
 		.prot = plan->what->prot,
 		.backing = *backing,
 	};
-	note_last(plan, i, backing);
+	note_last(plan, i, backing, n);
 	return 0;
 }
 
@@ -248,15 +287,16 @@ int contig_vma_insert(struct vma *vma, const char *call, const struct vma_insert
 	*done = 0;
 	while (enlisted < what->count && !err) {
 		struct backing backing;
+		uint32_t n;
 
-		err = enlist(&plan, enlisted, &backing);
+		err = enlist(&plan, enlisted, &backing, &n);
 		if (err)
 			break;
-		err = append(&plan, enlisted, &backing);
+		err = append(&plan, enlisted, &backing, n);
 		if (err)
-			undo(&plan, enlisted, enlisted + 1);
+			undo(&plan, enlisted, enlisted + n);
 		else
-			enlisted++;
+			enlisted += n;
 	}
 	if (err && what->whole) {
 		undo(&plan, 0, enlisted);
