@@ -202,6 +202,37 @@ int contig_radix_insert(struct radix *radix, uint64_t index, void *entry)
 	return 0;
 }
 
+/* The leaf of an index that has an entry. */
+static struct radix_node *leaf_of(const struct radix *radix, uint64_t index)
+{
+	struct radix_node *node = radix->root;
+
+	while (node->level)
+		node = node->slots[radix_slot(index, node->level)];
+	return node;
+}
+
+uint64_t contig_radix_insert_run(struct radix *radix, uint64_t index, uint64_t n, void *first,
+				 size_t stride)
+{
+	uint64_t done = 0;
+
+	while (done < n) {
+		struct radix_node *leaf;
+		unsigned int slot;
+
+		if (contig_radix_insert(radix, index + done, (char *)first + done * stride))
+			break;
+		leaf = leaf_of(radix, index + done);
+		slot = radix_slot(index + done, 0);
+		for (done++; done < n && ++slot < RADIX_SLOTS && !leaf->slots[slot]; done++) {
+			slot_set(leaf, slot, (char *)first + done * stride);
+			radix->entries++;
+		}
+	}
+	return done;
+}
+
 void *contig_radix_remove(struct radix *radix, uint64_t index)
 {
 	struct radix_node *path[RADIX_LEVELS], *node = radix->root;

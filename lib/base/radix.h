@@ -74,6 +74,10 @@ static inline void *radix_lookup(const struct radix *radix, uint64_t index)
 
 /* 0, -ENOMEM, -EEXIST, or -EINVAL for NULL. */
 int contig_radix_insert(struct radix *radix, uint64_t index, void *entry);
+/* n entries from index on, stride bytes apart, up to the first that is there
+ * already or has no memory.  How many. */
+uint64_t contig_radix_insert_run(struct radix *radix, uint64_t index, uint64_t n, void *first,
+				 size_t stride);
 void *contig_radix_remove(struct radix *radix, uint64_t index); /* or NULL */
 /* First entry at or behind *index, which becomes its; NULL: none.  Not beside
  * a writer. */

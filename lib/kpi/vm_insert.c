@@ -106,7 +106,7 @@ static int check_free(const struct plan *plan, uint64_t index)
 }
 
 /* Pages behind the i-th that are its neighbours in memory, as they shall be in
- * the vma, where nothing is mapped. */
+ * the vma, where no peer has anything mapped. */
 static uint64_t neighbours(const struct plan *plan, uint64_t i, const struct vm_page *page)
 {
 	const struct vma_insertion *what = plan->what;
@@ -119,8 +119,6 @@ static uint64_t neighbours(const struct plan *plan, uint64_t i, const struct vm_
 		n = SUPERPAGE_FRAMES - 1;
 	if (vma->exported && vma->exported->occupied(vma, index, n))
 		return 0;
-	if (contig_radix_next(&vma->shadow, &index) && index - plan->first - i - 1 < n)
-		n = index - plan->first - i - 1;
 	if (!what->pages)
 		return n;
 	while (same < n && what->pages[i + 1 + same] == page + 1 + same)
@@ -128,18 +126,16 @@ static uint64_t neighbours(const struct plan *plan, uint64_t i, const struct vm_
 	return same;
 }
 
-/* n neighbours, referenced, into the shadow.  How many. */
+/* n neighbours, referenced, into the shadow, as far as nothing is there.  How
+ * many. */
 static uint32_t put_shadow(struct plan *plan, uint64_t i, struct vm_page *page, uint32_t n)
 {
 	struct vma *vma = plan->vma;
 	uintptr_t bits = (plan->what->reference ? 0 : VMA_NO_REF) |
 			 (plan->what->prot == vma->area.vm_page_prot ? 0 : VMA_READ_ONLY);
-	uint32_t done = 0;
 
-	while (done < n && !contig_radix_insert(&vma->shadow, plan->first + i + done,
-						(void *)((uintptr_t)(page + done) | bits)))
-		done++;
-	return done;
+	return (uint32_t)contig_radix_insert_run(&vma->shadow, plan->first + i, n,
+						 (void *)((uintptr_t)page | bits), sizeof(*page));
 }
 
 /* A page, and *n - 1 of those behind it, checked and in the shadow: 0 or -errno

@@ -209,6 +209,33 @@ START_TEST(test_model)
 }
 END_TEST
 
+/* Runs of all lengths at all places, beside what is there, against one by one. */
+START_TEST(test_runs)
+{
+	static char entries[1024];
+
+	for (uint64_t round = 0; round < scaled(300); round++) {
+		struct radix runs = {0}, singles = {0};
+		uint64_t start = random_next() % 200 + (round % 2 ? 0 : 4000), done;
+		uint64_t n = random_next() % 300, there = random_next() % 600 + start / 2;
+
+		ck_assert_int_eq(contig_radix_insert(&runs, there, entries), 0);
+		ck_assert_int_eq(contig_radix_insert(&singles, there, entries), 0);
+		for (done = 0; done < n; done++)
+			if (contig_radix_insert(&singles, start + done, entries + done * 3 + 1))
+				break;
+		ck_assert_uint_eq(contig_radix_insert_run(&runs, start, n, entries + 1, 3), done);
+		sound(&runs);
+		ck_assert_uint_eq(runs.entries, singles.entries);
+		for (uint64_t i = 0; i < 5000; i++)
+			if (radix_lookup(&runs, i) != radix_lookup(&singles, i))
+				ck_abort_msg("index %d", (int)i);
+		contig_radix_destroy(&runs);
+		contig_radix_destroy(&singles);
+	}
+}
+END_TEST
+
 START_TEST(test_memory_is_reused)
 {
 	struct radix radix = {0};
@@ -324,6 +351,7 @@ int main(void)
 	tcase_add_test(tcase, test_basics);
 	tcase_add_test(tcase, test_edges);
 	tcase_add_loop_test(tcase, test_model, 0, 8);
+	tcase_add_test(tcase, test_runs);
 	tcase_add_test(tcase, test_memory_is_reused);
 	tcase_add_test(tcase, test_readers);
 	suite_add_tcase(suite, tcase);
