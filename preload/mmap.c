@@ -321,6 +321,11 @@ static int advise(void *addr, size_t length, int advice)
 			break;
 		memset(addr, 0, len);
 		return 0;
+	case MADV_COLLAPSE:
+		/* It is; and the kernel must make no others there (EINVAL). */
+		if (shim_mapping_is_ours(start, len, true))
+			return 0;
+		break;
 	}
 	shim_mapping_uncover(start, len);
 	r = shim_raw_madvise(addr, length, advice);

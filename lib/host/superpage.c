@@ -335,6 +335,7 @@ static size_t fill(struct superpage_batch *batch, int *error)
 	}
 	came = contig_superpage_touch(&batch->request, batch->pages, batch->n,
 				      error);
+	contig_superpage_unadvise(batch);
 	for (size_t i = 0; i < batch->n; i++) {
 		if (batch->pages[i].frame != FRAME_ABSENT)
 			continue;

@@ -6,7 +6,9 @@
 #include "base/reason.h"
 #include "base/size.h"
 #include "host/bare.h"
+#include "host/lately.h"
 #include "host/nodes.h"
+#include "host/root.h"
 #include "host/topology.h"
 
 #include <errno.h>
@@ -22,6 +24,9 @@
 #define MFD_NOEXEC_SEAL 0x0008U /* Linux 6.3 */
 #endif
 #define HUGE_SHIFT 26 /* MAP_HUGE_SHIFT and MFD_HUGE_SHIFT */
+
+#define THP_ENABLED "/sys/kernel/mm/transparent_hugepage/enabled"
+#define SETTING_NS UINT64_C(1000000000) /* believed for a second */
 
 int contig_superpage_array(struct superpage_batch *batch, size_t n)
 {
@@ -83,6 +88,37 @@ static void *map_aligned(size_t len, int flags, int fd)
 	return start;
 }
 
+static bool is_advised(const struct superpage_request *request)
+{
+	return request->kind == SUPERPAGE_COLLAPSED && !request->shared;
+}
+
+/* Whether the kernel would make superpages of any memory. */
+static bool thp_always(void)
+{
+	static struct lately lately;
+	char text[64];
+	uint64_t always;
+
+	if (lately_within(&lately, SETTING_NS, &always))
+		return always;
+	always = contig_root_read(THP_ENABLED, text, sizeof(text)) > 0 &&
+		 strstr(text, "[always]") != NULL;
+	lately_put(&lately, always);
+	return always;
+}
+
+/*
+ * The advice was for the touch.  Mappings take it along, and then khugepaged
+ * would fill again what their owner punches into them; there is no advice to
+ * have none.
+ */
+void contig_superpage_unadvise(struct superpage_batch *batch)
+{
+	if (is_advised(&batch->request) && !thp_always())
+		madvise(batch->staging, batch->staging_len, MADV_NOHUGEPAGE);
+}
+
 static int map_staging(struct superpage_batch *batch)
 {
 	const struct superpage_request *request = &batch->request;
@@ -112,7 +148,7 @@ static int map_staging(struct superpage_batch *batch)
 	}
 	batch->staging = p;
 	/* The first touch shall bring a superpage; if not, it is collapsed. */
-	if (request->kind == SUPERPAGE_COLLAPSED && !request->shared)
+	if (is_advised(request))
 		madvise(p, batch->staging_len, MADV_HUGEPAGE);
 	/* A child born meanwhile would keep the frames for its lifetime.
 	 * (Private pages take the flag along to their final address.) */

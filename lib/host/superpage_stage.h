@@ -15,6 +15,9 @@ int contig_superpage_array(struct superpage_batch *batch, size_t n);
  */
 int contig_superpage_stage(struct superpage_batch *batch);
 
+/* After the touch: the staging mapping's own advice is taken back. */
+void contig_superpage_unadvise(struct superpage_batch *batch);
+
 /* Give the memory of pages[i] back; the entry stays. */
 void contig_superpage_unstage(struct superpage_batch *batch, size_t i);
 
