@@ -148,13 +148,15 @@ static size_t expect(const struct attempt *a, uint64_t size, size_t need)
 #define PROBE_ALONE 256
 #define PROBE_NS UINT64_C(50000000)
 
-/* The kernel's pool has no such run. */
-static bool is_hopeless(const struct attempt *a, struct candidates *c)
+/* The kernel's pool has no such run.  Not if it has too few pages at all: others
+ * may be bringing some back, which is waited for. */
+static bool is_hopeless(const struct attempt *a, struct candidates *c, size_t need)
 {
 	struct hugetlb_counts counts;
 
 	if (a->source != CONTIG_SOURCE_2M || a->surplus ||
-	    contig_hugetlb_counts(SUPERPAGE_SIZE, HUGETLB_ALL_NODES, &counts) < 0)
+	    contig_hugetlb_counts(SUPERPAGE_SIZE, HUGETLB_ALL_NODES, &counts) < 0 ||
+	    c->n + counts.free < need)
 		return false;
 	return !contig_outlook_good(c, a->request, (size_t)counts.free);
 }
@@ -180,7 +182,7 @@ static enum outcome search(const struct attempt *a, struct candidates *c, size_t
 {
 	size_t step = a->unlocked ? need : first_step(a, need, keep_most), alone = 0, got;
 
-	if (need >= LOOK_FIRST && is_hopeless(a, c))
+	if (need >= LOOK_FIRST && is_hopeless(a, c, need))
 		return HOPELESS;
 	if (may_give_up(a, need)) {
 		alone = contig_buddy_lone_superpages(c->want.node);
@@ -206,7 +208,7 @@ static enum outcome search(const struct attempt *a, struct candidates *c, size_t
 		}
 		if (got < want)
 			return c->want.until && clock_ns() >= c->want.until ? TOO_LATE : NONE_LEFT;
-		if (need < LOOK_FIRST && c->n == want && is_hopeless(a, c))
+		if (need < LOOK_FIRST && c->n == want && is_hopeless(a, c, need))
 			return HOPELESS;
 		if (may_give_up(a, need) && !contig_outlook_likely(c, alone, need, most))
 			return UNLIKELY;

@@ -21,9 +21,11 @@ static uint64_t reads_needed(void)
 	return bytes >> SUPERPAGE_SHIFT;
 }
 
-/* Beside what list has, up to most. */
-static bool add_free(struct candidates *all, size_t room, int fd)
+/* Beside what list has.  False: not to be told, or fewer than there are. */
+static bool add_free(struct candidates *all, size_t room, size_t free, int fd)
 {
+	size_t had = all->n;
+
 	for (unsigned int i = 0; i < contig_machine.n_ranges; i++) {
 		const struct machine_range *range = &contig_machine.ranges[i];
 
@@ -37,20 +39,20 @@ static bool add_free(struct candidates *all, size_t room, int fd)
 									 .node = range->node};
 		}
 	}
-	return true;
+	return all->n - had >= free;
 }
 
-bool contig_outlook_good(struct candidates *c, const struct frame_request *request, size_t most)
+bool contig_outlook_good(struct candidates *c, const struct frame_request *request, size_t free_pages)
 {
 	struct candidates all = *c;
 	/* Pages come back while this reads. */
-	size_t room = c->n + 2 * most;
+	size_t room = c->n + 2 * free_pages;
 	bool good = true;
 	int fd;
 
 	if (contig_machine.level != CONTIG_LEVEL_PHYSICAL ||
 	    c->want.page_size != SUPERPAGE_SIZE || c->want.kind != SUPERPAGE_HUGETLB ||
-	    reads_needed() / READS_A_TAKE > most)
+	    reads_needed() / READS_A_TAKE > free_pages)
 		return true;
 	fd = contig_pageflags_open();
 	if (fd < 0)
@@ -59,7 +61,7 @@ bool contig_outlook_good(struct candidates *c, const struct frame_request *reque
 	if (all.list) {
 		if (c->n)
 			memcpy(all.list, c->list, c->n * sizeof(*all.list));
-		if (add_free(&all, room, fd))
+		if (add_free(&all, room, free_pages, fd))
 			good = contig_candidates_can(&all, request);
 	}
 	free(all.list);

@@ -13,12 +13,14 @@
 #include <stdbool.h>
 
 /*
- * False: the free 2 MiB pages of the hugetlb pool, the candidates and what the
- * pool (c->pool) holds free have no run that meets the request, on any node.
- * True: there may be one; always where /proc/kpageflags can't be read, or
- * where reading it would cost as much as the search of most superpages.
+ * False: the free 2 MiB pages of the hugetlb pool (free_pages of them), the
+ * candidates and what the pool (c->pool) holds free have no run that meets the
+ * request, on any node.  True: there may be one; always where /proc/kpageflags
+ * can't be read, shows fewer free pages than there are, or would cost as much
+ * to read as they to take.
  */
-bool contig_outlook_good(struct candidates *c, const struct frame_request *request, size_t most);
+bool contig_outlook_good(struct candidates *c, const struct frame_request *request,
+			 size_t free_pages);
 
 /*
  * Whether so many superpages in a row are likely among most, after what the
