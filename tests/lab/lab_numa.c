@@ -240,7 +240,7 @@ static void cpuset(void)
 	    (mkdir(CGROUP, 0755) && errno != EEXIST))
 		skip("no cpuset controller");
 	for (int node = 0; node < NODES; node++) {
-		char number[4];
+		char number[12];
 
 		snprintf(number, sizeof(number), "%d", node);
 		require(!probe_write_text(CGROUP "/cpuset.mems", number), "cpuset.mems");

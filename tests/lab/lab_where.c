@@ -69,7 +69,7 @@ int main(int argc, char **argv)
 {
 	enum { SMALL = 20000 };
 	static char *small[SMALL];
-	char *p = NULL, *aligned;
+	char *p = NULL, *aligned = NULL;
 	pthread_t thread;
 
 	if (argc != 2)
