@@ -151,8 +151,10 @@ if [ -n "$hugezero" ] &&
 	run 1 check $pid "$hugezero" 2M --align 2M --json
 	json_is 'd["range"][0]["verdict"] == "zero" and d["range"][0]["good"] == 0'
 	# Of a small page of zeros, which it is where no superpage was free, the
-	# next one is not there.
+	# next ones are not there.
 	run 1 check $pid "$(printf '0x%x' $((hugezero + 8192)))" 8K --json
+	json_is 'd["range"][0]["verdict"] in ("zero", "absent")'
+	run 1 check $pid "$(printf '0x%x' $((hugezero + 2093056)))" 4K --json
 	json_is 'd["range"][0]["verdict"] in ("zero", "absent")'
 	[ -n "$as" ] && as_nobody 2 check $pid "$hugezero" 2M
 fi
