@@ -143,6 +143,8 @@ static void ample(void)
 	play("signals_beside", MIB_USED);
 	play("bare", MIB_USED);
 	play("ends_filtered", MIB_USED);
+	play("ends_filtered_quickly", MIB_USED);
+	play("ends_filtered_slowly", MIB_USED);
 	play("small_stacks", 0);
 }
 

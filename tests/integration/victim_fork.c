@@ -17,6 +17,7 @@
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -727,25 +728,45 @@ static void ends_beside(void)
 	exit(0);
 }
 
-/* What a sandbox that knows nothing of the shim doesn't expect of a program. */
-static void ends_filtered(void)
+/* What a sandbox that knows nothing of the shim doesn't expect of a program.
+ * Who has the right to may go without no_new_privs, by prctl(2); libraries
+ * filter by seccomp(2). */
+static void be_filtered(bool by_prctl)
 {
 	static const unsigned int unexpected[] = {SYS_getpid, SYS_io_uring_register, SYS_munmap};
+	struct sock_filter filter[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, unexpected[0], 2, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, unexpected[1], 1, 0),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, unexpected[2], 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog program = {sizeof(filter) / sizeof(filter[0]), filter};
 
+	if (by_prctl && !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program))
+		return;
 	check(!prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl: %s", strerror(errno));
-	for (size_t i = 0; i < sizeof(unexpected) / sizeof(unexpected[0]); i++) {
-		struct sock_filter filter[] = {
-			BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-			BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, unexpected[i], 0, 1),
-			BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS),
-			BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-		};
-		struct sock_fprog program = {4, filter};
+	check(!syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &program), "seccomp: %s",
+	      strerror(errno));
+}
 
-		check(!prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), "seccomp: %s",
-		      strerror(errno));
-	}
+static void ends_filtered(void)
+{
+	be_filtered(false);
 	_exit(0);
+}
+
+static void ends_filtered_quickly(void)
+{
+	be_filtered(true);
+	quick_exit(0);
+}
+
+static void ends_filtered_slowly(void)
+{
+	be_filtered(true);
+	exit(0);
 }
 
 static const struct {
@@ -774,6 +795,8 @@ static const struct {
 	{"ends_by_exec", ends_by_exec},
 	{"ends_beside", ends_beside},
 	{"ends_filtered", ends_filtered},
+	{"ends_filtered_quickly", ends_filtered_quickly},
+	{"ends_filtered_slowly", ends_filtered_slowly},
 };
 
 int main(int argc, char **argv)
