@@ -125,11 +125,13 @@ static void joined_close(struct reader *r)
 
 static void run_add(struct reader *r, const struct map_run *run)
 {
-	struct map_vma *v = &r->m->vmas[r->vma];
 	uint64_t shift = r->m->source.shift;
+	struct map_vma *v;
 
+	/* At the end there may have been no mapping at all. */
 	if (!run->pages)
 		return;
+	v = &r->m->vmas[r->vma];
 	v->t.runs++;
 	v->t.in_runs += run->pages;
 	if (run->pages > v->t.longest)
