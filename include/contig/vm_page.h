@@ -34,7 +34,7 @@ typedef uint64_t vm_pindex_t; /* index of a page in its object; < 2^40 */
 struct vm_page {
 	vm_object_t object; /* NULL: none */
 	vm_pindex_t pindex;
-	uint32_t busy_lock;  /* private; of a contigmalloc() block: its frames */
+	uint32_t busy_lock;  /* private */
 	uint32_t generation; /* private: fork generation */
 	uint32_t ref_count;  /* private: wirings, mappings, the object */
 	uint16_t label;      /* private: usage label */

@@ -25,7 +25,7 @@ bool contig_busy_announce(struct vm_page *m, bool shared, uint32_t *value)
 	uint32_t busy = busy_load(m);
 
 	do {
-		if (!busy || (shared && !(busy & BUSY_EXCLUSIVE)))
+		if (!busy || busy & PAGE_IS_BLOCK || (shared && !(busy & BUSY_EXCLUSIVE)))
 			return false;
 		*value = busy | BUSY_WAITERS;
 	} while (busy != *value &&
@@ -62,7 +62,7 @@ static bool try_shared(struct vm_page *m)
 	uint32_t busy = busy_load(m);
 
 	do {
-		if (busy & BUSY_EXCLUSIVE || busy > UINT32_MAX - BUSY_SHARER)
+		if (busy & BUSY_EXCLUSIVE || busy >= PAGE_IS_BLOCK - BUSY_SHARER)
 			return false;
 	} while (!__atomic_compare_exchange_n(&m->busy_lock, &busy, busy + BUSY_SHARER, true,
 					      __ATOMIC_ACQUIRE, __ATOMIC_RELAXED));
@@ -196,8 +196,11 @@ bool vm_page_busy_acquire(vm_page_t m, int allocflags)
 	while (!(shared ? try_shared(m) : try_exclusive(m))) {
 		if (allocflags & VM_ALLOC_NOWAIT)
 			return false;
-		if (!contig_busy_announce(m, shared, &value))
+		if (!contig_busy_announce(m, shared, &value)) {
+			if (!is_page(m, "vm_page_busy_acquire"))
+				return false;
 			continue;
+		}
 		if (locked)
 			vm_object_wunlock(object);
 		contig_busy_sleep(m, value);

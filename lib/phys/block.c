@@ -28,7 +28,7 @@ static void label_page(uint64_t frame, uint64_t npages, uint8_t state, uint8_t f
 	page->generation = contig_fork_generation;
 	page->label = label;
 	page->flags = flags;
-	page->state = state;
+	page_state_set(page, (enum vm_page_state)state);
 }
 
 bool contig_frame_scarce(uint64_t frame)
@@ -286,7 +286,7 @@ void contig_block_release(struct vm_page *page)
 
 	/* A magazine that was full keeps the younger, warmer blocks: this
 	 * block goes straight to the pool. */
-	page->state = VM_PAGE_OTHER;
+	page_state_set(page, VM_PAGE_OTHER);
 	contig_pool_put(segment->pool, frame, npages);
 	contig_usage_count(label, npages << FRAME_SHIFT, false);
 }

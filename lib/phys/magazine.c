@@ -81,7 +81,7 @@ static uint64_t put_chain(uint64_t chain)
 		uint64_t frame = chain, npages = page_npages(page);
 
 		chain = page_chain(page);
-		page->state = VM_PAGE_OTHER;
+		page_state_set(page, VM_PAGE_OTHER);
 		contig_pool_put(frame_block(frame)->segment->pool, frame, npages);
 		frames += npages;
 	}

@@ -162,7 +162,7 @@ static inline bool magazine_put(struct thread_cache *cache, uint64_t frame, stru
 	magazine = &cache->magazines[class];
 	cache_lock(cache);
 	if (magazine_push(magazine, frame)) {
-		page->state = VM_PAGE_CACHED;
+		page_state_set(page, VM_PAGE_CACHED);
 		page->flags = VM_PAGE_COMMON;
 		cache->cached += page_npages(page);
 		usage_free(&cache->usage[label], label, (uint64_t)page_npages(page) << FRAME_SHIFT);

@@ -59,15 +59,21 @@ static inline uint64_t page_frame(const struct vm_page *page)
 	return (uint64_t)(page - contig_memmap);
 }
 
-/* Frames of a block; page is its first, and is no page by itself. */
+/*
+ * Frames of a block; page is its first, and is no page by itself.  They are
+ * where a page has its busy lock, with a bit that no page has there: one who
+ * looked at the page just before it was freed must not take them for that.
+ */
+#define PAGE_IS_BLOCK UINT32_C(0x80000000)
+
 static inline uint32_t page_npages(const struct vm_page *page)
 {
-	return page->busy_lock;
+	return __atomic_load_n(&page->busy_lock, __ATOMIC_RELAXED) & ~PAGE_IS_BLOCK;
 }
 
 static inline void page_npages_set(struct vm_page *page, uint32_t npages)
 {
-	page->busy_lock = npages;
+	__atomic_store_n(&page->busy_lock, npages | PAGE_IS_BLOCK, __ATOMIC_RELAXED);
 }
 
 /* The next of a chain of blocks or pages that nobody uses. */
