@@ -525,7 +525,8 @@ static const struct test_case cases[] = {
     {"memory_group_tiny", memory_group_tiny, 0, CASE_ROOT, NULL},
     {"memory_group_budget", memory_group_budget, 0, CASE_ROOT | CASE_SEES | CASE_SLOW,
      NULL},
-    {"memory_group_pool", memory_group_pool, 30, CASE_ROOT | CASE_SLOW,
+    /* A sanitizer has no room in such a group. */
+    {"memory_group_pool", memory_group_pool, 30, CASE_ROOT | CASE_SLOW | CASE_NO_SANITIZER,
      "CONTIG_SOURCES=2m"},
     {"hugetlb_group_use", hugetlb_group_use, 30, CASE_ROOT | CASE_SLOW,
      "CONTIG_SOURCES=2m"},

@@ -420,6 +420,8 @@ static void pool_goes_here(unsigned int sources)
 	char *block;
 	int number;
 
+	if (under_sanitizer())
+		skip("a sanitizer needs mappings of its own");
 	most_mappings();
 	pool = contig_pool_create(&attr);
 	require(vma && pool, "%s", contig_strreason());
