@@ -63,8 +63,9 @@ static void *base_pages(size_t size, size_t align, bool *zero)
 
 	if (size > PTRDIFF_MAX - extra)
 		return NULL;
+	/* Not MAP_NORESERVE: what the kernel finds too much, it refuses. */
 	p = shim_engine_mmap(NULL, size + extra, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
 	head = -(uintptr_t)p & (align - 1);

@@ -147,6 +147,31 @@ static void pages(size_t unused)
 		free(keep[i]);
 }
 
+/* More than the kernel lets anybody have, as it usually is set up: to be told
+ * so is what a program needs that would else be killed as it fills it. */
+static void too_much(void)
+{
+	size_t most = (size_t)1 << 42;
+	void *p = mmap(NULL, most, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	void *q;
+
+	if (p != MAP_FAILED) {
+		munmap(p, most);
+		return;
+	}
+	errno = 0;
+	p = hide(malloc(most));
+	expect(!p && errno == ENOMEM, "malloc(4 TiB): %p %d", p, errno);
+	errno = 0;
+	p = hide(calloc(most / 16, 16));
+	expect(!p && errno == ENOMEM, "calloc(4 TiB): %p %d", p, errno);
+	q = malloc(100);
+	errno = 0;
+	p = hide(realloc(hide(q), most));
+	expect(!p && errno == ENOMEM, "realloc(4 TiB): %p %d", p, errno);
+	free(p ? p : q);
+}
+
 static void family(size_t unused)
 {
 	void *p, *q;
@@ -218,6 +243,7 @@ static void family(size_t unused)
 	expect(!p && errno == ENOMEM, "pvalloc near SIZE_MAX: %p %d", p, errno);
 	malloc_trim(0);
 	expect(mallopt(M_MMAP_THRESHOLD, 1 << 20) == 1, "mallopt");
+	too_much();
 }
 
 static void alignments(size_t most)
