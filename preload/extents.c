@@ -496,11 +496,11 @@ bool shim_extent_wired(const void *p, size_t bytes)
 	return wired_bytes(place, place + bytes, &loose) == bytes;
 }
 
-bool shim_extent_inherited(const void *p)
+bool shim_extent_on_superpage(const void *p)
 {
 	struct segment *segment = segment_of(p);
 
-	return segment && segment->inherited && segment->pool->kind == CONTIG_POOL_PRIVATE;
+	return segment && !segment->plain && segment->pool->kind == CONTIG_POOL_PRIVATE;
 }
 
 void shim_extents_fork_prepare(void)

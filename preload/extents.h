@@ -45,9 +45,9 @@ bool shim_extents_worth_trim(void);
 bool shim_extent_ours(const void *p);
 /* All of a run that is ours: pinned, to the last superpage. */
 bool shim_extent_wired(const void *p, size_t bytes);
-/* In a forked child: in the parent's pool, copied. */
-bool shim_extent_inherited(const void *p);
-/* Either: an address that only the pool may unmap. */
+/* On a superpage of a pool, in a forked child perhaps its parent's. */
+bool shim_extent_on_superpage(const void *p);
+/* An address that only the pool may unmap. */
 bool shim_extent_in_window(const void *p);
 
 /* NULL before first need. */

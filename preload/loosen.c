@@ -269,6 +269,21 @@ static int zero_part(uintptr_t start, uintptr_t end, int prot)
 	return shim_raw_mprotect((void *)first, last - first, prot);
 }
 
+/* Superpage by superpage: each may be of another kind. */
+static void zero_until(struct zeroing *z, uintptr_t end, int prot)
+{
+	if (end > z->end)
+		end = z->end;
+	while (z->at < end && !z->err) {
+		uintptr_t next = (z->at & ~(SUPERPAGE_SIZE - 1)) + SUPERPAGE_SIZE;
+
+		if (next > end)
+			next = end;
+		z->err = zero_part(z->at, next, prot);
+		z->at = next;
+	}
+}
+
 static int zero_mapping(const struct host_mapping *m, void *arg)
 {
 	struct zeroing *z = arg;
@@ -277,19 +292,9 @@ static int zero_mapping(const struct host_mapping *m, void *arg)
 		return 0;
 	if (m->start > z->at)
 		return 1; /* a hole: whose? */
-	while (z->at < z->end && z->at < m->end && !z->err) {
-		/* Superpage by superpage: each may be of another kind. */
-		uintptr_t next = (z->at & ~(SUPERPAGE_SIZE - 1)) + SUPERPAGE_SIZE;
-
-		if (next > z->end)
-			next = z->end;
-		if (next > m->end)
-			next = m->end;
-		z->err = zero_part(z->at, next,
-				   (m->read ? PROT_READ : 0) | (m->write ? PROT_WRITE : 0) |
-					   (m->exec ? PROT_EXEC : 0));
-		z->at = next;
-	}
+	zero_until(z, m->end,
+		   (m->read ? PROT_READ : 0) | (m->write ? PROT_WRITE : 0) |
+			   (m->exec ? PROT_EXEC : 0));
 	return z->err || z->at == z->end;
 }
 
@@ -302,7 +307,10 @@ bool shim_loosen_zero(void *addr, size_t len)
 	if (!len || !shim_extent_in_window(addr) || !shim_extent_in_window((char *)addr + len - 1))
 		return false;
 	shim_enter();
-	contig_maps_each(0, false, zero_mapping, &z);
+	if (shim_loosened)
+		contig_maps_each(0, false, zero_mapping, &z);
+	else
+		zero_until(&z, z.end, READ_WRITE);
 	shim_leave();
 	errno = error;
 	return !z.err && z.at == z.end;

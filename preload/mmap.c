@@ -345,6 +345,11 @@ static int advise(void *addr, size_t length, int advice)
 	return r;
 }
 
+static bool on_superpages(const char *addr, size_t len)
+{
+	return shim_extent_on_superpage(addr) && shim_extent_on_superpage(addr + len - 1);
+}
+
 /* Pages of a malloc'ed block: to drop them would tear its run apart, and of a
  * hugetlb page do nothing at all.  What a program sees is that they are zero. */
 static bool drop_block(void *addr, size_t length, int advice)
@@ -354,18 +359,50 @@ static bool drop_block(void *addr, size_t length, int advice)
 	if ((advice != MADV_DONTNEED && advice != MADV_FREE) || !len || shim_inside() ||
 	    !is_aligned(addr))
 		return false;
-	if (shim_loosened && shim_extent_in_window(addr))
-		return advice == MADV_FREE || shim_loosen_zero(addr, len);
-	if (!shim_extent_ours(addr) || !shim_extent_ours((char *)addr + len - 1))
+	if (!shim_extent_in_window(addr))
 		return false;
-	if (advice == MADV_DONTNEED)
-		memset(addr, 0, len);
-	return true;
+	if (!shim_loosened && shim_extent_ours(addr) && shim_extent_ours((char *)addr + len - 1)) {
+		if (advice == MADV_DONTNEED)
+			memset(addr, 0, len);
+		return true;
+	}
+	/* Of several kinds, perhaps: a child has its parent's as well. */
+	return advice == MADV_FREE ? shim_loosened || on_superpages(addr, len) :
+				     shim_loosen_zero(addr, len);
+}
+
+/* Advice that a program can't see the effect of. */
+static bool is_hint(int advice)
+{
+	switch (advice) {
+	case MADV_NORMAL:
+	case MADV_RANDOM:
+	case MADV_SEQUENTIAL:
+	case MADV_WILLNEED:
+	case MADV_MERGEABLE:
+	case MADV_UNMERGEABLE:
+	case MADV_HUGEPAGE:
+	case MADV_NOHUGEPAGE:
+	case MADV_COLD:
+	case MADV_PAGEOUT:
+	case MADV_COLLAPSE:
+		return true;
+	}
+	return false;
+}
+
+/* All that a superpage does with a hint is to come apart, or to refuse it. */
+static bool hint_block(void *addr, size_t length, int advice)
+{
+	size_t len = whole_pages(addr, length);
+
+	return is_hint(advice) && is_aligned(addr) && len && !shim_inside() &&
+	       on_superpages(addr, len);
 }
 
 static int advise_block(void *addr, size_t length, int advice)
 {
-	if (drop_block(addr, length, advice))
+	if (drop_block(addr, length, advice) || hint_block(addr, length, advice))
 		return 0;
 	switch (advice) {
 	case MADV_DONTFORK:

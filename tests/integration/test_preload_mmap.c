@@ -309,6 +309,17 @@ static void protects_thp(void)
 	expect("protects", "done\n");
 }
 
+/* Advice on a part is no reason for a superpage to leave. */
+static void advises(void)
+{
+	static struct outcome alone;
+
+	run((struct play){{"advises"}, false}, &alone);
+	require(!strcmp(alone.out, "done\n"), "\"%s\"", alone.out);
+	expect("advises", "done\n");
+	require(!has_reason("heap: a part was protected"), "a superpage left");
+}
+
 static void protects_threads(void)
 {
 	protected("protects_threads");
@@ -393,6 +404,8 @@ static const struct test_case cases[] = {
 	{"in_pieces", in_pieces, 0, CASE_NO_SANITIZER, NULL},
 	{"protects", protects, 48, CASE_SLOW | CASE_NO_SANITIZER, "CONTIG_SOURCES=2m"},
 	{"protects_thp", protects_thp, 0, CASE_SLOW | CASE_NO_SANITIZER, "CONTIG_SOURCES=thp"},
+	{"advises", advises, 48, CASE_NO_SANITIZER, "CONTIG_SOURCES=2m"},
+	{"advises_thp", advises, 0, CASE_NO_SANITIZER, "CONTIG_SOURCES=thp"},
 	{"protects_threads", protects_threads, 40, CASE_SLOW | CASE_ROOT | CASE_NO_SANITIZER,
 	 "CONTIG_SOURCES=2m"},
 	{"userfaults", userfaults, 0, CASE_ROOT | CASE_NO_SANITIZER, NULL},

@@ -1407,6 +1407,77 @@ static void case_protects(void)
 	puts("done");
 }
 
+/* What other memory puts up with, parts of a block do too; and stay as they are. */
+static void take_hints(char *p, int fill)
+{
+	static const int hints[] = {
+		MADV_NORMAL,	 MADV_RANDOM,	MADV_SEQUENTIAL, MADV_WILLNEED,
+		MADV_MERGEABLE,	 MADV_UNMERGEABLE, MADV_HUGEPAGE, MADV_NOHUGEPAGE,
+		20 /* MADV_COLD */, 21 /* MADV_PAGEOUT */, MADV_FREE,
+	};
+	char *other = mmap(NULL, 2 * PAGE, RW, ANON, -1, 0);
+
+	need(other != MAP_FAILED);
+	for (size_t i = 0; i < sizeof(hints) / sizeof(hints[0]); i++) {
+		memset(p, fill, 4 * PAGE);
+		errno = 0;
+		if (!madvise(other, 2 * PAGE, hints[i]) && madvise(p + PAGE, 2 * PAGE, hints[i]))
+			die("hint %d: %s", hints[i], strerror(errno));
+		need_all(p, PAGE, fill);
+		need_all(p + 3 * PAGE, PAGE, fill);
+		for (size_t at = PAGE; hints[i] != MADV_FREE && at < 3 * PAGE; at++)
+			need(p[at] == (char)fill);
+	}
+	need(!munmap(other, 2 * PAGE));
+}
+
+static void drop_parts(char *p, size_t len, int fill)
+{
+	need_all(p, len, fill);
+	need(!madvise(p + PAGE, 2 * PAGE, MADV_DONTNEED));
+	need(!madvise(p + len / 2 + PAGE, len / 4, MADV_DONTNEED));
+	need_all(p, PAGE, fill);
+	need_all(p + PAGE, 2 * PAGE, 0);
+	need_all(p + 3 * PAGE, len / 2 - 2 * PAGE, fill);
+	need_all(p + len / 2 + PAGE, len / 4, 0);
+	need_all(p + len / 2 + len / 4 + PAGE, len / 4 - PAGE, fill);
+	memset(p, fill, len);
+}
+
+/* Also in a child, which has copies of its parent's superpages. */
+static void case_advises(void)
+{
+	enum { LEN = 6 << 20 };
+	char *p = block(PAGE, LEN, 3), *q = block(PAGE, 96 * 1024, 4);
+	int status;
+	pid_t child;
+
+	take_hints(p, 3);
+	take_hints(q + PAGE, 4);
+	drop_parts(p, LEN, 3);
+	drop_parts(q, 96 * 1024, 4);
+	child = fork();
+	need(child >= 0);
+	if (!child) {
+		take_hints(p, 3);
+		take_hints(q + PAGE, 4);
+		drop_parts(p, LEN, 3);
+		drop_parts(q, 96 * 1024, 4);
+		child = fork();
+		need(child >= 0);
+		if (!child) {
+			take_hints(p, 3);
+			drop_parts(p, LEN, 3);
+			_exit(0);
+		}
+		need(waitpid(child, &status, 0) == child && !status);
+		_exit(0);
+	}
+	need(waitpid(child, &status, 0) == child && !status);
+	need_all(p, LEN, 3);
+	puts("done");
+}
+
 enum { SHARED_BLOCKS = 24, SHARED_LEN = 64 * 4096, COUNTERS = 3 };
 static char *shared_blocks[SHARED_BLOCKS];
 static volatile int stop;
@@ -1532,6 +1603,7 @@ static const struct {
 	{"segment", case_segment}, {"sizes", case_sizes},
 	{"userfaults", case_userfaults},
 	{"beyond", case_beyond},   {"pieces", case_pieces},
+	{"advises", case_advises},
 	{"protects", case_protects}, {"protects_threads", case_protects_threads},
 };
 
