@@ -4,6 +4,7 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/threads.h"
+#include "phys/fork.h"
 #include "preload/aside.h"
 #include "preload/core_calls.h"
 #include "preload/engine_hooks.h"
@@ -363,6 +364,7 @@ void *shim_engine_alloc(size_t size, size_t align, bool zero)
 	int flags = flags_of(align, zero), spare;
 	void *p;
 
+	shim_fork_make_up();
 	if (shim_thread.slow) {
 		if (!shim_engine_active() || (shim_engine_left && !shim_inside())) {
 			if (zero)
@@ -410,6 +412,7 @@ void *shim_engine_realloc(void *p, size_t size)
 
 	if (shim_inside() || shim_engine_left)
 		return shim_meta_realloc(p, size);
+	shim_fork_make_up();
 	if (shim_thread.unbound && (size >= shim_options.threshold || !in_starter(size)))
 		bind_thread();
 	if (size < shim_options.threshold)
@@ -447,6 +450,7 @@ void shim_engine_free(void *p)
 
 bool shim_engine_trim(void)
 {
+	shim_fork_make_up();
 	if (!__atomic_load_n(&shim_engine_pool_arena, __ATOMIC_ACQUIRE) || shim_inside() ||
 	    !shim_extents_worth_trim())
 		return false;
@@ -482,6 +486,14 @@ void shim_engine_fork_prepare(void)
 	pthread_mutex_lock(&make_lock);
 	if (of_jemalloc.prepare)
 		of_jemalloc.prepare();
+}
+
+void shim_engine_fork_missed(void)
+{
+	shim_extents_fork_prepare();
+	if (of_core.prepare)
+		contig_fork_missed();
+	at_rest = in_hand = false;
 }
 
 void shim_engine_fork_parent(void)

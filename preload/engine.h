@@ -68,6 +68,7 @@ void shim_engine_start(void);
  * were at work in it, goes on with libc's malloc (meta.h).
  */
 void shim_engine_fork_prepare(void);
+void shim_engine_fork_missed(void); /* in its place, see fork.h */
 void shim_engine_fork_parent(void);
 void shim_engine_fork_child(void);
 

@@ -6,6 +6,7 @@
 #include "phys/settings.h"
 #include "preload/engine.h"
 #include "preload/extents.h"
+#include "preload/fork.h"
 #include "preload/inside.h"
 #include "preload/loosen.h"
 #include "preload/options.h"
@@ -103,6 +104,8 @@ static void *hook_alloc(struct je_hooks *hooks, void *new_addr, size_t size, siz
 
 	(void)hooks;
 	if (arena == shim_engine_pool_arena) {
+		if (shim_fork_missed())
+			return NULL; /* the caller makes up for it, and asks again */
 		p = new_addr ? shim_extent_grow(new_addr, size, zero)
 			     : shim_extent_alloc(size, align, zero);
 	} else if (!new_addr) {
@@ -137,6 +140,8 @@ static bool hook_dalloc(struct je_hooks *hooks, void *addr, size_t size, bool co
 	(void)hooks, (void)committed, (void)arena;
 	if (!shim_extent_in_window(addr)) {
 		kept = shim_raw_munmap(addr, size) < 0;
+	} else if (shim_fork_missed()) {
+		kept = true;
 	} else if (!shim_extent_ours(addr) &&
 		   (!shim_loosened || arena != shim_engine_pool_arena)) {
 		let_go(addr, size);

@@ -2,12 +2,14 @@
 #include "preload/fork.h"
 
 #include "base/reason.h"
+#include "host/self.h"
 #include "host/threads.h"
 #include "phys/fork_plan.h"
 #include "preload/engine.h"
 #include "preload/extents.h"
 #include "preload/inside.h"
 #include "preload/mappings.h"
+#include "preload/meta.h"
 #include "preload/options.h"
 #include "preload/report.h"
 
@@ -25,6 +27,7 @@ extern pid_t __fork(void);
 extern pid_t _Fork(void) __attribute__((weak));
 
 static pid_t owner;
+static uint32_t known_self; /* the process of the core's state; 0 not noted yet */
 
 bool shim_own_process(void)
 {
@@ -34,6 +37,31 @@ bool shim_own_process(void)
 __attribute__((constructor)) static void note_owner(void)
 {
 	owner = getpid();
+	shim_options_read();
+	if (shim_options.active)
+		known_self = contig_self();
+}
+
+bool shim_fork_missed(void)
+{
+	uint32_t self = __atomic_load_n(&known_self, __ATOMIC_RELAXED);
+
+	return self && contig_self() != self;
+}
+
+void shim_fork_make_up(void)
+{
+	uint32_t self = __atomic_load_n(&known_self, __ATOMIC_RELAXED);
+	int error = errno;
+
+	if (!shim_fork_missed() || shim_inside() || shim_engine_held ||
+	    !__atomic_compare_exchange_n(&known_self, &self, contig_self(), false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return;
+	shim_mappings_fork_prepare();
+	shim_engine_fork_missed();
+	shim_fork_child();
+	errno = error;
 }
 
 void shim_fork_prepare(void)
@@ -51,8 +79,10 @@ void shim_fork_parent(void)
 void shim_fork_child(void)
 {
 	owner = getpid();
-	if (shim_options.active)
+	if (shim_options.active) {
+		known_self = contig_self();
 		shim_report_child();
+	}
 	shim_engine_fork_child();
 	shim_mappings_fork_child();
 	shim_count(SHIM_INHERITED, contig_fork_inherited());
@@ -134,6 +164,7 @@ pid_t fork(void)
 		return __fork();
 	if (shim_inside())
 		return _Fork ? _Fork() : __fork();
+	shim_fork_make_up();
 	/* So that a handler that forks finds the locks free. */
 	contig_signals_block(&signals);
 	shim_enter();

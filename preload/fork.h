@@ -15,6 +15,10 @@
  * parent's frames stay either way, and the child must not call malloc (POSIX
  * says so as well).  The same goes for fork() in a signal handler that
  * interrupted the shim itself.
+ *
+ * A child of a bare clone(2), or of _Fork(3), that goes on as if nothing were
+ * does what it inherited allows; before it comes to the core it makes up for what
+ * the handlers would have done.
  */
 #ifndef PRELOAD_FORK_H
 #define PRELOAD_FORK_H
@@ -29,5 +33,10 @@ void shim_fork_child(void);
 /* This process's memory is its own: it is not the child of a vfork(2), nor one
  * of a fork that no handler saw. */
 bool shim_own_process(void);
+
+/* This process is such a child, and has not made up for it. */
+bool shim_fork_missed(void);
+/* If so, and if it can be: it does now.  Not inside, no lock held. */
+void shim_fork_make_up(void);
 
 #endif

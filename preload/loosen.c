@@ -13,6 +13,7 @@
 #include "phys/reclaim.h"
 #include "phys/segment.h"
 #include "preload/extents.h"
+#include "preload/fork.h"
 #include "preload/inside.h"
 #include "preload/raw.h"
 #include "preload/report.h"
@@ -226,6 +227,7 @@ static void loosen(uintptr_t start, uintptr_t end)
 	int error = errno;
 	sigset_t signals;
 
+	shim_fork_make_up();
 	__atomic_store_n(&shim_loosened, true, __ATOMIC_RELAXED);
 	contig_signals_block(&signals);
 	shim_enter();

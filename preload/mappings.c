@@ -4,6 +4,7 @@
 
 #include "preload/calm.h"
 #include "preload/extents.h"
+#include "preload/fork.h"
 #include "preload/inside.h"
 #include "preload/mapping_area.h"
 #include "preload/options.h"
@@ -94,6 +95,7 @@ void shim_mapping_lock(void)
 {
 	struct calm calm;
 
+	shim_fork_make_up();
 	calm_begin(&calm);
 	pthread_mutex_lock(&lock);
 	lock_calm = calm;
@@ -520,6 +522,7 @@ static void *alloc(size_t len, size_t slack, const char **why)
 	int error = errno;
 
 	*why = NULL;
+	shim_fork_make_up();
 	calm_begin(&calm);
 	pthread_mutex_lock(&making);
 	if (table.closed || !set_up()) {

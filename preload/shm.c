@@ -6,6 +6,7 @@
  * to the kernel, and is told.  shmget() and shmctl() need no help.
  */
 #include "preload/calm.h"
+#include "preload/fork.h"
 #include "preload/inside.h"
 #include "preload/mappings.h"
 #include "preload/options.h"
@@ -53,6 +54,7 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void enter(struct calm *calm)
 {
+	shim_fork_make_up();
 	calm_begin(calm);
 	pthread_mutex_lock(&lock);
 }

@@ -33,7 +33,7 @@ static bool stays_mapped(const struct contig_pool *pool)
 }
 
 /* Everything is at rest: no reclaim half done, no block between two lists. */
-static void prepare(void)
+static void come_to_rest(void)
 {
 	for (struct fork_hook *hook = hooks; hook; hook = hook->next)
 		if (hook->prepare)
@@ -46,7 +46,18 @@ static void prepare(void)
 	contig_magazines_fork_prepare();
 	contig_lock(&contig_pin_lock);
 	contig_radix_fork_prepare();
+}
+
+static void prepare(void)
+{
+	come_to_rest();
 	contig_fork_leave();
+}
+
+void contig_fork_missed(void)
+{
+	come_to_rest();
+	contig_fork_left();
 }
 
 static void release(void)

@@ -4,7 +4,7 @@
  * trimmed and never believed zero, since a child may write it.  The child
  * keeps the default pool's memory in view but allocates only from memory it
  * takes itself.  A child made by a bare clone(2) is not seen: it must not
- * call the library.
+ * call the library, but for contig_fork_missed().
  */
 #ifndef PHYS_FORK_H
 #define PHYS_FORK_H
@@ -22,6 +22,11 @@ struct fork_hook {
 	struct fork_hook *next;
 };
 void contig_fork_hook_add(struct fork_hook *hook);
+
+/* In a child of a bare clone(2) that goes on with the library all the same, and
+ * only there: in place of what would have come before the fork; child's handlers
+ * come next.  Other threads of the parent must not have been at work in it. */
+void contig_fork_missed(void);
 
 /* Register the handlers, once, at load.  0/-errno. */
 int contig_fork_init(void);

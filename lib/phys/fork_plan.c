@@ -459,6 +459,13 @@ void contig_fork_leave(void)
 	contig_debug(FORK, "way %d, %zu superpages in use", (int)plan.way, survey.superpages);
 }
 
+/* All came along: what was pinned copied, the rest shared until it is written. */
+void contig_fork_left(void)
+{
+	memset(&plan, 0, sizeof(plan));
+	plan.way = CONTIG_FORK_PINNED;
+}
+
 static void let_signals(void)
 {
 	if (plan.blocked)

@@ -60,6 +60,7 @@ void contig_fork_prefer_swap(bool prefer);
 
 /* --- for fork.c, all locks held */
 void contig_fork_leave(void);  /* prepare */
+void contig_fork_left(void);   /* in its place, in a child that nobody expected */
 void contig_fork_return(void); /* parent */
 void contig_fork_arrive(void); /* child; pools still are the parent's */
 /* In the child: whether the superpage at a place came along. */

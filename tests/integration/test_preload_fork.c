@@ -142,6 +142,7 @@ static void ample(void)
 	play("threads", MIB_USED);
 	play("signals_beside", MIB_USED);
 	play("bare", MIB_USED);
+	play("cloned", MIB_USED);
 	play("ends_filtered", MIB_USED);
 	play("ends_filtered_quickly", MIB_USED);
 	play("ends_filtered_slowly", MIB_USED);
@@ -183,6 +184,7 @@ static void collapsed(void)
 	play("threads", mib);
 	require(counted(SHIM_FORKS_PINNED) == 10, "%d of 10 forks pinned",
 		(int)counted(SHIM_FORKS_PINNED));
+	play("cloned", mib);
 	play("small_stacks", 0);
 	/* Mappings are of collapsed pages always. */
 	play("mapped", mib);

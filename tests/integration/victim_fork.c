@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <linux/filter.h>
 #include <linux/seccomp.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <pty.h>
 #include <signal.h>
@@ -620,6 +621,54 @@ static void bare(void)
 	unmoved();
 }
 
+/* As those do who make containers: a child that no handler saw goes on. */
+static void cloned(void)
+{
+	size_t len = 6 << 20, more = 20 << 20;
+	char *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	char *block;
+	pid_t pid, grandchild;
+
+	check(map != MAP_FAILED, "mmap");
+	memset(map, 4, len);
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0 && errno == ENOMEM) {
+		unmoved();
+		_exit(REFUSED);
+	}
+	check(pid >= 0, "clone: %s", strerror(errno));
+	if (!pid) {
+		use_inherited(1);
+		block = malloc(more);
+		check(block, "malloc");
+		memset(block, 2, more);
+		check(!mprotect(map, PAGE, PROT_READ) && map[0] == 4, "mprotect");
+		munmap(map + len / 2, len / 2);
+		map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		check(map != MAP_FAILED, "mmap");
+		memset(map, 3, len);
+		stamp(1);
+		grandchild = fork();
+		check(grandchild >= 0, "fork: %s", strerror(errno));
+		if (!grandchild) {
+			use_inherited(1);
+			check(block[more - 1] == 2 && map[len - 1] == 3, "grandchild");
+			exit(0);
+		}
+		reap(grandchild);
+		has(1, "clone");
+		free(big[0]);
+		malloc_trim(0);
+		exit(0);
+	}
+	memset(map, 5, len);
+	reap(pid);
+	check(map[0] == 5 && map[len - 1] == 5, "mapping");
+	unmoved();
+	use_memory(7);
+	munmap(map, len);
+}
+
 static void mapped(void)
 {
 	size_t len = 6 << 20;
@@ -787,6 +836,7 @@ static const struct {
 	{"signals_beside", signals_beside},
 	{"handlers", handlers},
 	{"bare", bare},
+	{"cloned", cloned},
 	{"mapped", mapped},
 	{"small_stacks", small_stacks},
 	{"ends", ends},
