@@ -5,6 +5,7 @@
 #include "base/page.h"
 #include "base/reason.h"
 #include "host/aside.h"
+#include "host/available.h"
 #include "host/hugetlb.h"
 #include "host/pagemap.h"
 #include "host/superpage.h"
@@ -156,8 +157,9 @@ static bool has_free(const struct survey *survey, bool surplus)
 			need += survey->hugetlb[s][i] / sizes[s];
 		if (!need)
 			continue;
+		/* Not to be seen (chroot(2)): then the kernel has to tell. */
 		if (contig_hugetlb_counts(sizes[s], HUGETLB_ALL_NODES, &counts) < 0)
-			return false;
+			return true;
 		usable = counts.free > counts.reserved ? counts.free - counts.reserved : 0;
 		if (surplus && counts.overcommit > counts.surplus)
 			usable += counts.overcommit - counts.surplus;
@@ -192,8 +194,10 @@ struct terms {
 /* Bytes that copies may take.  Some ten system calls. */
 static uint64_t spare_room(const struct terms *terms)
 {
-	uint64_t room = contig_superpage_room(true);
+	uint64_t room = contig_superpage_room(true), available;
 
+	if (!room && contig_meminfo("MemAvailable", &available) < 0)
+		return UINT64_MAX;
 	return room > terms->besides ? room - terms->besides : 0;
 }
 

@@ -190,6 +190,13 @@ static void collapsed(void)
 	play("mapped", mib);
 }
 
+static void rooted(void)
+{
+	play("rooted", MIB_USED);
+	setenv("CONTIG_SOURCES", "thp", 1);
+	play("rooted", 6);
+}
+
 /* A storm of programs that may have few descriptors, none of them high: then
  * none is kept, and all is as before but slower. */
 static void few_descriptors(void)
@@ -247,6 +254,7 @@ static const struct test_case cases[] = {
      "CONTIG_SOURCES=2m"},
     {"collapsed", collapsed, 0, CASE_SEES | CASE_SLOW | CASE_MAY_TRY | CASE_NO_SANITIZER,
      "CONTIG_SOURCES=thp"},
+    {"rooted", rooted, AMPLE, CASE_SEES | CASE_ROOT | CASE_NO_SANITIZER, "CONTIG_SOURCES=2m"},
     {"few_descriptors", few_descriptors, AMPLE, CASE_SEES | CASE_NO_SANITIZER,
      "CONTIG_SOURCES=2m"},
     {"unpinned", unpinned, AMPLE, CASE_SEES | CASE_SLOW | CASE_NO_SANITIZER,

@@ -669,6 +669,38 @@ static void cloned(void)
 	munmap(map, len);
 }
 
+static void *wait_for_ever(void *arg)
+{
+	for (;;)
+		pause();
+	return arg;
+}
+
+/* As daemons do: where neither /proc nor /sys is to be seen any more. */
+static void rooted(void)
+{
+	pthread_t thread;
+	pid_t pid;
+
+	check(!chroot("/usr") && !chdir("/"), "chroot: %s", strerror(errno));
+	for (int i = 0; i < 2; i++) {
+		pid = must_fork();
+		if (!pid) {
+			has(1, "child");
+			stamp(5);
+			use_memory(3);
+			has(5, "child");
+			_exit(0);
+		}
+		stamp(9);
+		reap(pid);
+		has(9, "parent");
+		stamp(1);
+		if (!i)
+			check(!pthread_create(&thread, NULL, wait_for_ever, NULL), "thread");
+	}
+}
+
 static void mapped(void)
 {
 	size_t len = 6 << 20;
@@ -837,6 +869,7 @@ static const struct {
 	{"handlers", handlers},
 	{"bare", bare},
 	{"cloned", cloned},
+	{"rooted", rooted},
 	{"mapped", mapped},
 	{"small_stacks", small_stacks},
 	{"ends", ends},
