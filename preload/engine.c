@@ -322,8 +322,8 @@ static void *from_pool(void *p, size_t size, int flags)
 /* A block that is promised to be one run. */
 static void *alloc_run(size_t size, size_t align, bool zero)
 {
+	int flags, spare, error = errno;
 	struct promise promise;
-	int flags, spare;
 	void *p;
 
 	if (size >= shim_options.threshold && shim_options.align > align)
@@ -355,6 +355,8 @@ static void *alloc_run(size_t size, size_t align, bool zero)
 	if (!p)
 		return refuse(size);
 	count_large(size, promise);
+	/* Whatever was looked for in vain. */
+	errno = error;
 	return p;
 }
 
@@ -407,6 +409,7 @@ static void *realloc_small(void *p, size_t size)
 
 void *shim_engine_realloc(void *p, size_t size)
 {
+	int error = errno;
 	size_t old;
 	void *q;
 
@@ -436,6 +439,7 @@ void *shim_engine_realloc(void *p, size_t size)
 	if (q) {
 		memcpy(q, p, old < size ? old : size);
 		shim_je_free(p);
+		errno = error;
 	}
 	return q;
 }

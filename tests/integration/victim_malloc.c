@@ -646,8 +646,11 @@ static void beyond(size_t bytes)
 
 	beyond_limit = true;
 	for (int i = 0; i < 100; i++) {
-		p[i] = malloc(bytes / 100);
-		expect(p[i], "%zu bytes", bytes / 100);
+		errno = 80;
+		p[i] = malloc(bytes / 200);
+		expect(p[i] && errno == 80, "%zu bytes: errno %d", bytes / 200, errno);
+		p[i] = realloc(p[i], bytes / 100);
+		expect(p[i] && errno == 80, "%zu bytes: errno %d", bytes / 100, errno);
 		memset(p[i], i + 1, bytes / 100);
 	}
 	for (int i = 0; i < 100; i++) {
