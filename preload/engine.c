@@ -41,6 +41,9 @@ const char *shim_je_malloc_conf =
  * definition is weakened: it reads no such option. */
 bool shim_je_opt_cache_oblivious = false;
 
+/* From here on the C library's malloc maps each block by itself, too. */
+#define VAST_BYTES ((size_t)32 << 20)
+
 static pthread_mutex_t make_lock = PTHREAD_MUTEX_INITIALIZER;
 static bool started;
 static size_t starter; /* bytes of small requests before the pool arena */
@@ -169,21 +172,38 @@ static unsigned int arena_make(void)
 	return index;
 }
 
-/* Where blocks come from when the pool has nothing.  An arena of its own: in
- * the pool's, such memory, once freed, would serve requests that could have a
- * run. */
-static unsigned int spare_arena_get(void)
+/* What is freed there goes to the kernel at once. */
+static void keep_nothing(unsigned int index)
 {
-	unsigned int index = __atomic_load_n(&shim_engine_spare_arena, __ATOMIC_ACQUIRE);
+	size_t mib[3], n = 3;
+	ssize_t never = 0;
+
+	if (shim_je_mallctlnametomib("arena.0.dirty_decay_ms", mib, &n))
+		return;
+	mib[1] = index;
+	shim_je_mallctlbymib(mib, 3, NULL, NULL, &never, sizeof(never));
+}
+
+/* Where blocks come from when the pool has nothing.  Arenas of their own: in
+ * the pool's, such memory, once freed, would serve requests that could have a
+ * run.  And vast blocks, which are often hardly used, are never had again as
+ * they are: calloc() would fill all of them. */
+static unsigned int spare_arena_get(size_t size)
+{
+	bool vast = size >= VAST_BYTES;
+	unsigned int *arena = vast ? &shim_engine_vast_arena : &shim_engine_spare_arena;
+	unsigned int index = __atomic_load_n(arena, __ATOMIC_ACQUIRE);
 	sigset_t signals;
 
 	if (index)
 		return index;
 	make_begin(&signals);
-	index = shim_engine_spare_arena;
+	index = *arena;
 	if (!index) {
 		index = arena_make();
-		__atomic_store_n(&shim_engine_spare_arena, index, __ATOMIC_RELEASE);
+		if (index && vast)
+			keep_nothing(index);
+		__atomic_store_n(arena, index, __ATOMIC_RELEASE);
 	}
 	make_end(&signals);
 	return index;
@@ -285,9 +305,9 @@ static bool purge(void)
 }
 
 /* The flags for base pages; 0 when there shall be none. */
-static int spare_flags(void)
+static int spare_flags(size_t size)
 {
-	unsigned int index = shim_options.strict ? 0 : spare_arena_get();
+	unsigned int index = shim_options.strict ? 0 : spare_arena_get(size);
 
 	return index ? JE_ARENA(index) | JE_TCACHE_NONE : 0;
 }
@@ -349,7 +369,7 @@ static void *alloc_run(size_t size, size_t align, bool zero)
 		p = NULL;
 	}
 	if (!p) {
-		spare = spare_flags();
+		spare = spare_flags(size);
 		p = spare ? shim_je_mallocx(size, flags | spare) : NULL;
 	}
 	if (!p)
@@ -388,7 +408,7 @@ void *shim_engine_alloc(size_t size, size_t align, bool zero)
 	shim_count_small((uint32_t)size);
 	p = shim_je_mallocx(size, flags);
 	if (!p) {
-		spare = spare_flags();
+		spare = spare_flags(size);
 		p = spare ? shim_je_mallocx(size, flags | spare) : NULL;
 	}
 	return p ? p : refuse(size);
@@ -401,7 +421,7 @@ static void *realloc_small(void *p, size_t size)
 
 	shim_count_small((uint32_t)size);
 	if (!q) {
-		spare = spare_flags();
+		spare = spare_flags(size);
 		q = spare ? shim_je_rallocx(p, size, spare) : NULL;
 	}
 	return q ? q : refuse(size);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The engine: jemalloc's archive with renamed symbols, private to the shim,
- * with three arenas.
+ * with four arenas.
  *   metadata arena (0)  on base pages, from the kernel: what the core and
  *                       jemalloc itself need, what is asked for before start,
  *                       and the small requests of a program that hardly
@@ -9,6 +9,7 @@
  *                       superpage at all
  *   pool arena          its extents are runs of the private pool (extents.h)
  *   spare arena         on base pages: what the pool could not give
+ *   vast arena          of that, blocks that are mapped one by one
  * A thread is bound to the pool arena at its first request after that, and
  * caches from then on what comes from there; free() takes either.
  *

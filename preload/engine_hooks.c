@@ -17,7 +17,7 @@
 #include <stdint.h>
 #include <sys/mman.h>
 
-unsigned int shim_engine_pool_arena, shim_engine_spare_arena;
+unsigned int shim_engine_pool_arena, shim_engine_spare_arena, shim_engine_vast_arena;
 
 /*
  * Base pages are asked for far from where the kernel puts other mappings and
@@ -110,8 +110,8 @@ static void *hook_alloc(struct je_hooks *hooks, void *new_addr, size_t size, siz
 			     : shim_extent_alloc(size, align, zero);
 	} else if (!new_addr) {
 		/* Else of an arena that a fork left behind. */
-		p = arena == shim_engine_spare_arena ? fall_back(size, align, zero)
-						     : base_pages(size, align, zero);
+		p = arena == shim_engine_spare_arena || arena == shim_engine_vast_arena ?
+			    fall_back(size, align, zero) : base_pages(size, align, zero);
 	}
 	if (p) {
 		*commit = true;

@@ -10,9 +10,9 @@
 
 /* Of the pool arena. */
 extern struct je_hooks shim_engine_hooks;
-/* Its number, 0 while there is none; and that of the one for what the pool
+/* Its number, 0 while there is none; and those of the two for what the pool
  * can't give.  Extents of others are on base pages. */
-extern unsigned int shim_engine_pool_arena, shim_engine_spare_arena;
+extern unsigned int shim_engine_pool_arena, shim_engine_spare_arena, shim_engine_vast_arena;
 
 /* Named by jemalloc.redirect. */
 char *shim_engine_no_text(const char *name);

@@ -126,6 +126,7 @@ static void trims(void)
 static void beyond_limit(void)
 {
 	right("beyond", "40000000");
+	right("sparse", "0x10000000");
 	/* Where nothing can be had at all. */
 	setenv("CONTIG_SOURCES", "1g", 1);
 	right("beyond", "40000000");

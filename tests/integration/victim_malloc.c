@@ -660,6 +660,37 @@ static void beyond(size_t bytes)
 	churn(3, 500, scaled(20000, 1000));
 }
 
+static size_t resident(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	size_t pages = 0;
+
+	if (!f || fscanf(f, "%*u %zu", &pages) != 1)
+		expect(pages, "statm");
+	if (f)
+		fclose(f);
+	return pages * PAGE;
+}
+
+/* Vast blocks of which hardly a page is used, beyond the limit. */
+static void sparse(size_t bytes)
+{
+	size_t before = resident();
+
+	for (int i = 0; i < 4; i++) {
+		char *p = i % 2 ? calloc(1, bytes) : malloc(bytes);
+
+		expect(p, "%zu bytes", bytes);
+		if (!p)
+			return;
+		expect(i % 2 == 0 || !p[bytes / 2], "not zero");
+		p[bytes / 2] = 1;
+		free(hide(p));
+	}
+	expect(resident() < before + bytes / 4, "%zu MiB resident, %zu before",
+	       resident() / MIB, before / MIB);
+}
+
 /* Names of the library's that a program of long ago left unresolved. */
 extern void *contigmalloc(unsigned long size, void *type, int flags, uint64_t low, uint64_t high,
 			  unsigned long align, uint64_t boundary) __attribute__((weak));
@@ -702,7 +733,8 @@ int main(int argc, char **argv)
 		{"destructors", destructors}, {"early", early_block}, {"family", family},
 		{"foreign", foreign},       {"mixed", mixed},       {"modest", modest},
 		{"opens", opens},
-		{"pages", pages},           {"reallocs", reallocs}, {"strict", strict},
+		{"pages", pages},           {"reallocs", reallocs}, {"sparse", sparse},
+		{"strict", strict},
 		{"threads", threads},       {"trims", trims},       {"unresolved", unresolved},
 		{"whose", whose},           {"wired", wired},
 	};
