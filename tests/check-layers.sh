@@ -11,8 +11,8 @@ cd "${top_srcdir:-$(dirname "$0")/..}" || exit 99
 
 # What preload/ may use of the core, of which it has a copy of its own.
 shared_with_preload='base/cancel.h base/clock.h base/lock.h base/page.h base/size.h base/log.h base/reason.h
-base/panic.h host/buddy.h host/maps.h host/pagemap.h host/pin.h host/superpage.h host/superpage_touch.h
-host/threads.h phys/attempt.h phys/fork_plan.h phys/limit.h phys/machine.h phys/physmap.h phys/pool.h
+base/panic.h host/buddy.h host/maps.h host/pagemap.h host/pin.h host/self.h host/superpage.h host/superpage_touch.h
+host/threads.h phys/attempt.h phys/fork.h phys/fork_plan.h phys/limit.h phys/machine.h phys/physmap.h phys/pool.h
 phys/reclaim.h phys/segment.h phys/settings.h phys/start.h phys/trim.h'
 shared_with_preload=$(echo $shared_with_preload)
 
