@@ -2,7 +2,6 @@
 /* contig run: start a program with the shim, and tell what it got. */
 #include "base/clock.h"
 #include "base/page.h"
-#include "base/size.h"
 #include "blocks.h"
 #include "command.h"
 #include "host/topology.h"
@@ -13,6 +12,7 @@
 #include "run_program.h"
 #include "run_promise.h"
 #include "run_report.h"
+#include "run_variables.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -26,7 +26,6 @@
 
 #define THRESHOLD_DEFAULT 65536
 #define COLUMNS_LEAST 40
-#define ALIGN_MOST (UINT64_C(1) << 30) /* as the shim has it */
 
 enum {
 	OPTION_BELOW = OPTION_FIRST,
@@ -117,7 +116,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		size = size_above_0(state, "--align", arg);
 		if (size & (size - 1))
 			usage_error(state, "--align", "'%s' is not a power of two", arg);
-		if (size > ALIGN_MOST)
+		if (size > RUN_ALIGN_MOST)
 			usage_error(state, "--align", "'%s' is more than 1G", arg);
 		input->wanted.align = size;
 		run_set(&input->settings, "CONTIG_RUN_ALIGN", arg);
@@ -249,9 +248,11 @@ static bool promise_is_fit(const struct run_input *input, const struct promise *
 }
 
 /* The shim would take memory of any other. */
-static bool node_exists(int node)
+static bool node_exists(const struct run_input *input)
 {
 	const struct host_topology *t = contig_topology();
+	bool by_option = run_is_set(&input->settings, "CONTIG_NODE");
+	int node = input->wanted.node;
 	char nodes[256] = "";
 
 	if (node < 0 || !t)
@@ -263,8 +264,8 @@ static bool node_exists(int node)
 			return true;
 		snprintf(nodes + len, sizeof(nodes) - len, "%s%d", i ? ", " : "", t->nodes[i]);
 	}
-	fprintf(stderr, "contig run: --node %d: no such node with memory here (there is %s)\n",
-		node, nodes);
+	fprintf(stderr, "contig run: %s%d: no such node with memory here (there is %s)\n",
+		by_option ? "--node " : "CONTIG_NODE=", node, nodes);
 	return false;
 }
 
@@ -341,14 +342,13 @@ static bool columns_exist(struct emitter *e)
 	return false;
 }
 
-/* What is no size is left to the shim, which says so. */
-static void size_from_environment(const char *name, uint64_t *out)
+/* false: --require, and what was asked for isn't known. */
+static bool variables_are_fit(const struct run_input *input)
 {
-	const char *value = getenv(name);
-	uint64_t size;
-
-	if (value && !contig_size_parse(value, &size) && size)
-		*out = size;
+	if (!variables_complain(&input->settings, say) || !input->require)
+		return true;
+	say(input->program[0], "not started (--require)");
+	return false;
 }
 
 int cmd_run(int argc, char **argv)
@@ -362,15 +362,7 @@ int cmd_run(int argc, char **argv)
 	int error;
 
 	options_trouble = RUN_TROUBLE;
-	/* What the environment asks for stands where no option is given. */
-	contig_settings_from_environment();
-	input.wanted.sources = contig_settings.config.sources;
-	input.wanted.grow = contig_settings.config.grow;
-	input.wanted.limit = contig_settings.config.limit;
-	input.wanted.node = contig_settings.config.node;
-	size_from_environment("CONTIG_RUN_BELOW", &input.wanted.below);
-	size_from_environment("CONTIG_RUN_ALIGN", &input.wanted.align);
-	size_from_environment("CONTIG_RUN_THRESHOLD", &input.threshold);
+	variables_read(&input.wanted, &input.threshold);
 	options_parse(&argp, ARGP_IN_ORDER, argc, argv, &input);
 
 	e = emitter_create("run", &input.output);
@@ -386,9 +378,9 @@ int cmd_run(int argc, char **argv)
 		say(input.program[0], strerror(-error));
 		return error == -ENOENT ? RUN_NOT_FOUND : RUN_NOT_STARTED;
 	}
-	if (!program_is_fit(&input, &program))
+	if (!variables_are_fit(&input) || !program_is_fit(&input, &program))
 		return RUN_TROUBLE;
-	if (!node_exists(input.wanted.node))
+	if (!node_exists(&input))
 		return RUN_TROUBLE;
 	error = run_environment(&input.settings, shim, program.help != PROGRAM_SPARED);
 	if (error) {

@@ -14,12 +14,24 @@
 /* The loader takes both for the end of a name, and has no way to quote. */
 #define SEPARATORS " :"
 
-void run_set(struct run_settings *settings, const char *name, const char *value)
+static size_t find(const struct run_settings *settings, const char *name)
 {
 	size_t i = 0;
 
 	while (i < settings->n && strcmp(settings->setting[i].name, name))
 		i++;
+	return i;
+}
+
+bool run_is_set(const struct run_settings *settings, const char *name)
+{
+	return find(settings, name) < settings->n;
+}
+
+void run_set(struct run_settings *settings, const char *name, const char *value)
+{
+	size_t i = find(settings, name);
+
 	if (i == RUN_SETTINGS_MAX)
 		abort(); /* more settings than options */
 	settings->setting[i].name = name;

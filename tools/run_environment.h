@@ -5,8 +5,10 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define RUN_SETTINGS_MAX 16
+#define RUN_ALIGN_MOST (UINT64_C(1) << 30) /* as the shim has it */
 
 /* Texts as they go into the environment; NULL value: out of it. */
 struct run_settings {
@@ -17,6 +19,7 @@ struct run_settings {
 };
 
 void run_set(struct run_settings *settings, const char *name, const char *value);
+bool run_is_set(const struct run_settings *settings, const char *name);
 
 /* $CONTIG_PRELOAD, or that of the tree this was built in, or where it was installed. */
 const char *run_shim(void);

@@ -68,9 +68,16 @@ unsigned int contig_sources_parse(const char *text)
 	return mask;
 }
 
-static void bad(const char *name, const char *value, const char *wanted)
+static void warn(const char *name, const char *value, const char *wanted)
 {
 	contig_warn("%s=%s: not %s; ignored", name, value, wanted);
+}
+
+void (*contig_settings_bad)(const char *name, const char *value, const char *wanted) = warn;
+
+static void bad(const char *name, const char *value, const char *wanted)
+{
+	contig_settings_bad(name, value, wanted);
 }
 
 static void size_from(const char *name, uint64_t *out)

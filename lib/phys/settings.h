@@ -23,6 +23,10 @@ extern struct settings contig_settings;
  * and the default stays. */
 void contig_settings_from_environment(void);
 
+/* Who hears of such a value instead of stderr; wanted: what it should be.  For
+ * the command, which reads it for others. */
+extern void (*contig_settings_bad)(const char *name, const char *value, const char *wanted);
+
 /* 0, or -EINVAL with the field named by the reason. */
 int contig_settings_check(const struct contig_config *config);
 

@@ -144,6 +144,23 @@ for line in CONTIG_RUN_BELOW=4G CONTIG_RUN_ALIGN=2M CONTIG_NODE=0 CONTIG_RUN_THR
 done
 CONTIG_RUN_STRICT=1 run 0 run --fallback -- env
 grep -q CONTIG_RUN_STRICT "$tmp/out" && wrong "--fallback leaves CONTIG_RUN_STRICT"
+# What nobody understands is told of once, whatever the program starts, and
+# goes no further; where an option stands for it, it doesn't matter.
+CONTIG_NODE=zero CONTIG_LIMIT=1x CONTIG_SOURCES=4m CONTIG_PIN=glue CONTIG_RUN_ALIGN=3 \
+	CONTIG_RUN_FORK=maybe CONTIG_RUN_BELOW=0 CONTIG_RUN_STRICT=2 CONTIG_RUN_MAP_LIMIT=all \
+	CONTIG_RUN_THRESHOLD=-1 run 0 run sh -c 'env; env >/dev/null'
+for name in NODE=zero LIMIT=1x SOURCES=4m PIN=glue RUN_ALIGN=3 RUN_FORK=maybe RUN_BELOW=0 \
+	RUN_STRICT=2 RUN_MAP_LIMIT=all RUN_THRESHOLD=-1; do
+	[ "$(grep -cF "CONTIG_$name" "$tmp/err")" -eq 1 ] || wrong "CONTIG_$name: $(cat "$tmp/err")"
+	error_has "^contig run: CONTIG_$name: not .*; ignored"
+	grep -q "CONTIG_${name%=*}" "$tmp/out" && wrong "CONTIG_$name is still there"
+done
+CONTIG_NODE=zero CONTIG_RUN_ALIGN=3 run 0 run --node 0 --align 64K -- env
+grep -E 'zero|ALIGN=3' "$tmp/err" && wrong "complained of what an option stands for"
+grep -qx CONTIG_NODE=0 "$tmp/out" || wrong "--node over a bad CONTIG_NODE"
+CONTIG_RUN_BELOW=high run 125 run --require echo started
+error_has '^contig run: echo: not started'
+[ -s "$tmp/out" ] && wrong "CONTIG_RUN_BELOW=high --require: started"
 # In front of what is there, and only once.
 other=$(ldd "$(command -v sh)" | sed -n 's/.*libc\.so.* => \([^ ]*\).*/\1/p')
 if [ -n "$other" ]; then
