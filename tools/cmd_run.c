@@ -308,7 +308,7 @@ static int run_and_report(struct run_input *input, const struct program *program
 		say("environment", strerror(errno));
 		return RUN_TROUBLE;
 	}
-	error = child_run(program->path, input->program, contig_sigpipe, &ending.status);
+	error = child_run(program, input->program, contig_sigpipe, &ending.status);
 	if (error)
 		return error;
 	ending.elapsed_ns = clock_ns() - start;
@@ -375,7 +375,7 @@ int cmd_run(int argc, char **argv)
 	}
 	error = program_find(input.program, &program);
 	if (error) {
-		say(input.program[0], strerror(-error));
+		say(input.program[0], program.why[0] ? program.why : strerror(-error));
 		return error == -ENOENT ? RUN_NOT_FOUND : RUN_NOT_STARTED;
 	}
 	if (!variables_are_fit(&input) || !program_is_fit(&input, &program))
@@ -393,5 +393,5 @@ int cmd_run(int argc, char **argv)
 		return RUN_TROUBLE;
 	if (input.report)
 		return run_and_report(&input, &program, &promise, e);
-	return child_exec(program.path, input.program, contig_sigpipe);
+	return child_exec(&program, input.program, contig_sigpipe);
 }

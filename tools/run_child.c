@@ -17,22 +17,35 @@ static const int passed_on[] = {SIGHUP,	 SIGINT,  SIGQUIT, SIGTERM,
 
 #define N_PASSED_ON (sizeof(passed_on) / sizeof(passed_on[0]))
 
-static int not_started(const char *path, int error)
+static int not_started(const struct program *program, int error)
 {
-	fprintf(stderr, "contig run: %s: %s\n", path, strerror(error));
+	if (error == ENOENT && program->loader[0] && access(program->loader, F_OK))
+		fprintf(stderr, "contig run: %s: its loader %s: %s\n", program->path,
+			program->loader, strerror(error));
+	else
+		fprintf(stderr, "contig run: %s: %s\n", program->path, strerror(error));
 	return error == ENOENT ? RUN_NOT_FOUND : RUN_NOT_STARTED;
 }
 
-int child_exec(const char *path, char *const *argv, void (*sigpipe)(int))
+static void execute(const struct program *program, char *const *argv)
+{
+	/* The path has a slash: no search, but a script without #! goes to the
+	 * shell, which a program for another machine should not. */
+	if (program->binary)
+		execv(program->path, argv);
+	else
+		execvp(program->path, argv);
+}
+
+int child_exec(const struct program *program, char *const *argv, void (*sigpipe)(int))
 {
 	int error;
 
 	signal(SIGPIPE, sigpipe);
-	/* path has a slash: no search, but a script without #! goes to the shell. */
-	execvp(path, argv);
+	execute(program, argv);
 	error = errno;
 	signal(SIGPIPE, SIG_IGN);
-	return not_started(path, error);
+	return not_started(program, error);
 }
 
 static void wait_for(pid_t pid, const sigset_t *set, int *status)
@@ -52,7 +65,8 @@ static void wait_for(pid_t pid, const sigset_t *set, int *status)
 	}
 }
 
-int child_run(const char *path, char *const *argv, void (*sigpipe)(int), int *status)
+int child_run(const struct program *program, char *const *argv, void (*sigpipe)(int),
+	      int *status)
 {
 	struct sigaction sigchld, none = {.sa_handler = SIG_DFL};
 	int channel[2], error = 0;
@@ -81,7 +95,7 @@ int child_run(const char *path, char *const *argv, void (*sigpipe)(int), int *st
 		sigaction(SIGCHLD, &sigchld, NULL);
 		signal(SIGPIPE, sigpipe);
 		sigprocmask(SIG_SETMASK, &before, NULL);
-		execvp(path, argv);
+		execute(program, argv);
 		error = errno;
 		if (write(channel[1], &error, sizeof(error)) < 0)
 			_exit(RUN_TROUBLE);
@@ -94,7 +108,7 @@ int child_run(const char *path, char *const *argv, void (*sigpipe)(int), int *st
 	close(channel[0]);
 	*status = 0;
 	wait_for(pid, &set, status);
-	return error ? not_started(path, error) : 0;
+	return error ? not_started(program, error) : 0;
 }
 
 int child_pass_on(int status)

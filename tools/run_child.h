@@ -8,6 +8,8 @@
 #ifndef TOOLS_RUN_CHILD_H
 #define TOOLS_RUN_CHILD_H
 
+#include "run_program.h"
+
 #include <signal.h>
 
 /* As env(1) has them. */
@@ -17,15 +19,16 @@ enum {
 	RUN_NOT_FOUND = 127
 };
 
-/* execv of path; returns only when that failed: RUN_NOT_STARTED or _FOUND.
+/* Execute it; returns only when that failed: RUN_NOT_STARTED or _FOUND.
  * SIGPIPE is put back to sigpipe first. */
-int child_exec(const char *path, char *const *argv, void (*sigpipe)(int));
+int child_exec(const struct program *program, char *const *argv, void (*sigpipe)(int));
 
 /*
  * Start and wait: 0 and *status as waitpid(2) has it; else RUN_*: said on
  * stderr.  Signals stay blocked, so that the report is written whatever comes.
  */
-int child_run(const char *path, char *const *argv, void (*sigpipe)(int), int *status);
+int child_run(const struct program *program, char *const *argv, void (*sigpipe)(int),
+	      int *status);
 
 /* The exit status that passes a wait status on; a death by signal is died
  * again, without a second core. */

@@ -147,10 +147,10 @@ static void judge_elf(int fd, const struct elf_facts *facts, struct program *out
 }
 
 /*
- * The #! line of a file: the interpreter, and through "/usr/bin/env NAME" the
- * program that it will look up.
+ * The #! line of a file: the interpreter, and what runs in the end, which is,
+ * through "/usr/bin/env NAME", the program that env will look up.
  */
-static bool script(int fd, char *interpreter)
+static bool script(int fd, char *interpreter, char *last)
 {
 	char line[LINE_MAX_READ + 1], *save, *word;
 	ssize_t n = pread(fd, line, LINE_MAX_READ, 0);
@@ -163,6 +163,7 @@ static bool script(int fd, char *interpreter)
 	if (!word)
 		return false;
 	snprintf(interpreter, PATH_MAX, "%s", word);
+	snprintf(last, PATH_MAX, "%s", word);
 	if (strcmp(file_name(word), "env"))
 		return true;
 	word = strtok_r(NULL, " \t", &save);
@@ -173,7 +174,7 @@ static bool script(int fd, char *interpreter)
 		char found[PATH_MAX];
 
 		if (!search(word, found))
-			snprintf(interpreter, PATH_MAX, "%s", found);
+			snprintf(last, PATH_MAX, "%s", found);
 	}
 	return true;
 }
@@ -189,6 +190,7 @@ int program_find(char *const *argv, struct program *out)
 	memcpy(out->judged, out->path, sizeof(out->judged));
 	for (int depth = 0; depth < SCRIPTS_MAX; depth++) {
 		struct elf_facts facts;
+		char interpreter[PATH_MAX];
 		char next[PATH_MAX] = "/bin/sh"; /* execvp(3) of what is nothing known */
 		int fd = open(out->judged, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
 
@@ -198,16 +200,26 @@ int program_find(char *const *argv, struct program *out)
 			return 0;
 		}
 		error = elf_examine(fd, &facts);
+		if (!depth)
+			out->binary = error != -ENOEXEC;
 		if (!error) {
+			if (!depth)
+				memcpy(out->loader, facts.interpreter, sizeof(out->loader));
 			judge_elf(fd, &facts, out);
 			close(fd);
 			return 0;
 		}
-		script(fd, next);
-		close(fd);
 		if (error != -ENOEXEC) {
+			close(fd);
 			judge(out, PROGRAM_HELPED, "is a damaged program, so not judged");
 			return 0;
+		}
+		error = script(fd, interpreter, next) ? is_program(interpreter) : 0;
+		close(fd);
+		if (error) {
+			judge(out, PROGRAM_HELPED, "its interpreter %s: %s", interpreter,
+			      strerror(-error));
+			return error;
 		}
 		snprintf(out->judged, sizeof(out->judged), "%s", next);
 	}

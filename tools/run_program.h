@@ -4,6 +4,7 @@
 #define TOOLS_RUN_PROGRAM_H
 
 #include <limits.h>
+#include <stdbool.h>
 
 enum program_help {
 	PROGRAM_HELPED,
@@ -16,13 +17,15 @@ enum program_help {
 struct program {
 	char path[PATH_MAX];   /* to be executed */
 	char judged[PATH_MAX]; /* what runs in the end: a script's interpreter */
+	char loader[256];      /* that the path itself names; "": none, or a script */
+	bool binary;	       /* ELF: never the shell's */
 	enum program_help help;
 	char why[PATH_MAX + 256]; /* "" when it is helped */
 };
 
 /*
  * Find argv[0] as execvp(3) would and judge it.  0, or -errno when it can't
- * be executed: -ENOENT: there is none.
+ * be executed: -ENOENT: there is none; why, if not "", tells of its interpreter.
  */
 int program_find(char *const *argv, struct program *out);
 

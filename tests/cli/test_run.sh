@@ -57,6 +57,11 @@ for report in '' --report=:"$tmp/report" --report=json:"$tmp/report"; do
 	chmod +x "$tmp/orphan"
 	# shellcheck disable=SC2086
 	run 127 run $report -- "$tmp/orphan"
+	error_has "^contig run: $tmp/orphan: its interpreter /nonexistent/interpreter: No such"
+	printf '#!/\n' >"$tmp/orphan"
+	# shellcheck disable=SC2086
+	run 126 run $report -- "$tmp/orphan"
+	error_has "^contig run: $tmp/orphan: its interpreter /: Permission denied"
 	# Text without #! is the shell's, as everywhere.
 	echo 'exit 9' >"$tmp/text"
 	chmod +x "$tmp/text"
@@ -204,6 +209,10 @@ printf '#!/usr/bin/env -S %s\n' "$tmp/static" >"$tmp/script"
 helpless "^contig run: $tmp/static: is static" "$tmp/script"
 $CC -Wl,--dynamic-linker=/lib/ld-musl-x86_64.so.1 -o "$tmp/musl" "$tmp/p.c"
 helpless 'another C library \(/lib/ld-musl' "$tmp/musl" broken
+if [ ! -e /lib/ld-musl-x86_64.so.1 ]; then
+	run 127 run "$tmp/musl"
+	error_has "^contig run: $tmp/musl: its loader /lib/ld-musl-x86_64.so.1: No such file"
+fi
 if $CC -fsanitize=address -o "$tmp/asan" "$tmp/p.c" 2>/dev/null; then
 	helpless 'address sanitizer' "$tmp/asan"
 fi
@@ -217,6 +226,11 @@ helpless 'is a 32-bit program' "$tmp/narrow" broken
 cp "$tmp/p" "$tmp/foreign"
 printf '\363\000' | dd of="$tmp/foreign" bs=1 seek=18 conv=notrunc 2>/dev/null
 helpless 'another machine' "$tmp/foreign" broken
+if [ ! -e /proc/sys/fs/binfmt_misc/qemu-riscv64 ]; then
+	# Not for the shell to make sense of.
+	run 126 run "$tmp/foreign"
+	error_has "^contig run: $tmp/foreign: Exec format error"
+fi
 # Damaged headers are survived.
 python3 - "$CONTIG" "$tmp/p" "$tmp/damaged" <<'PY' || wrong "a damaged header"
 import os, random, subprocess, sys
