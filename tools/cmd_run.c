@@ -51,7 +51,8 @@ static const struct argp_option option_table[] = {
 	{"limit", OPTION_LIMIT, "SIZE", 0, "At most so much superpage memory a process", 0},
 	{"strict", OPTION_STRICT, NULL, 0, "Fail an allocation rather than fall back", 1},
 	{"fallback", OPTION_FALLBACK, NULL, 0, "Fall back to base pages (the default)", 1},
-	{"require", OPTION_REQUIRE, NULL, 0, "Don't start if the promise can't be kept", 1},
+	{"require", OPTION_REQUIRE, "SIZE", OPTION_ARG_OPTIONAL,
+	 "Don't start if the promise can't be kept, for blocks of up to SIZE", 1},
 	{"fork", OPTION_FORK, "HOW", 0,
 	 "When a fork can't keep memory wired: enomem (the default) or cow", 1},
 	{"sources", OPTION_SOURCES, "LIST", 0, "Superpages from these: 1g, 2m, thp", 2},
@@ -144,6 +145,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		return 0;
 	case OPTION_REQUIRE:
 		input->require = true;
+		input->wanted.run = arg ? size_above_0(state, "--require", arg) : 0;
 		return 0;
 	case OPTION_FORK:
 		if (strcmp(arg, "enomem") && strcmp(arg, "cow"))
@@ -243,7 +245,9 @@ static bool promise_is_fit(const struct run_input *input, const struct promise *
 	}
 	if (promise->n == promise->n_slow || !input->require)
 		return true;
-	say(input->program[0], "not started (--require)");
+	say(input->program[0],
+	    promise->n > promise->n_slow + promise->n_long ? "not started (--require)" :
+	    "not started (--require; --require=2M where no block is longer)");
 	return false;
 }
 

@@ -11,6 +11,7 @@
 #include "run_trial.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define TRIAL_RUN (UINT64_C(4) << 20)
 #define TRIAL_MOST (UINT64_C(16) << 20)
 #define TRIAL_MS 5000
+#define KEEP_LEAST 128 /* superpages */
 
 static void doubt(struct promise *out, const char *mend, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -47,6 +49,13 @@ static void doubt(struct promise *out, const char *mend, const char *format, ...
 		(out)->n_slow++;                              \
 	} while (0)
 
+/* Blocks that fit into a superpage are not concerned. */
+#define long_only(out, ...)                                   \
+	do {                                                  \
+		doubt((out), __VA_ARGS__);                    \
+		(out)->n_long++;                              \
+	} while (0)
+
 static const struct doctor_check *check_of(const struct doctor *doctor, const char *name)
 {
 	for (size_t i = 0; i < doctor->n; i++)
@@ -67,7 +76,14 @@ static void examine_sources(const struct promise_wanted *wanted, const struct do
 		       ((wanted->sources & CONTIG_SOURCE_2M && hugetlb_2m) ||
 			(wanted->sources & CONTIG_SOURCE_1G && hugetlb_1g));
 	const struct doctor_check *check;
+	char limit[24], run[24];
 
+	contig_size_print(wanted->limit, limit, sizeof(limit));
+	contig_size_print(wanted->run, run, sizeof(run));
+	if (wanted->limit && wanted->limit < SUPERPAGE_SIZE)
+		doubt(out, "", "the limit of %s is less than a superpage", limit);
+	else if (wanted->limit && wanted->limit < wanted->run)
+		doubt(out, "", "the limit of %s is less than a block of %s", limit, run);
 	if (!facts->memory_room) {
 		check = check_of(doctor, "memory available");
 		doubt(out, check->mend, "no memory: %s", check->found);
@@ -125,10 +141,10 @@ static void examine_frames(const struct promise_wanted *wanted, const struct doc
 	if (wanted->below != UINT64_MAX)
 		doubt(out, check->mend, "frame numbers are hidden from this process: no "
 					"physical address can be asked for");
-	else
-		doubt(out, check->mend,
-		      "frame numbers are hidden from this process: memory is contiguous for "
-		      "certain within each superpage only, so not in blocks larger than one");
+	else if (wanted->run > SUPERPAGE_SIZE || !wanted->run)
+		long_only(out, check->mend,
+			  "frame numbers are hidden from this process: memory is contiguous for "
+			  "certain within each superpage only, so not in blocks larger than one");
 }
 
 /* A block is tried with what the user asks of its place ... */
@@ -184,30 +200,40 @@ static void shorten(char *why)
 	why[strcspn(why, ";")] = '\0';
 }
 
-/* ... and one of several superpages: where memory is in pieces, neighbours are
- * a matter of luck, and the search for them takes the program's time. */
+/*
+ * ... and one of several superpages: where memory is in pieces, neighbours are
+ * a matter of luck, and the search for them takes the program's time.  A short
+ * look is enough to say so; who names a length wants to know for certain.
+ */
 static void try_run(const struct promise_wanted *wanted, struct promise *out)
 {
 	const struct trial_wish wish = {
-		.size = TRIAL_RUN,
+		.size = wanted->run ? wanted->run : TRIAL_RUN,
 		.align = 1,
 		.high = wanted->below,
 		.node = wanted->node,
-		.most = TRIAL_MOST,
+		.most = wanted->run ? 0 : TRIAL_MOST,
 		.ms = TRIAL_MS,
 	};
-	static const char mend[] = "contig pool keep-contiguous 128 # as root";
 	struct trial trial;
-	char text[24];
+	char text[24], mend[64];
 
 	trial_make(&wish, &trial);
-	contig_size_print(TRIAL_RUN, text, sizeof(text));
+	contig_size_print(wish.size, text, sizeof(text));
+	snprintf(mend, sizeof(mend), "contig pool keep-contiguous %" PRIu64 " # as root",
+		 wish.size / SUPERPAGE_SIZE * 2 > KEEP_LEAST ? wish.size / SUPERPAGE_SIZE * 2
+							      : KEEP_LEAST);
 	if (trial.end == TRIAL_REFUSED)
 		shorten(trial.why);
-	if (trial.end == TRIAL_REFUSED)
-		doubt(out, mend,
-		      "blocks longer than 2 MiB are slow to get, or fall back: no run of %s was "
-		      "found at once (%s)", text, trial.why);
+	if (trial.end == TRIAL_REFUSED && wanted->run)
+		doubt(out, mend, "no run of %s is to be had (%s)", text, trial.why);
+	else if (trial.end == TRIAL_REFUSED)
+		long_only(out, mend,
+			  "blocks longer than 2 MiB are slow to get, or fall back: no run of %s "
+			  "was found at once (%s)", text, trial.why);
+	else if (trial.end == TRIAL_LATE && wanted->run)
+		doubt(out, mend, "no run of %s was found within %d seconds", text,
+		      TRIAL_MS / 1000);
 	else if (trial.end == TRIAL_LATE)
 		slow(out, mend, "blocks longer than 2 MiB: no run of %s was found within %d "
 		     "seconds", text, TRIAL_MS / 1000);
@@ -224,7 +250,10 @@ static void examine_memory(const struct promise_wanted *wanted,
 	if (facts->frames || wanted->below == UINT64_MAX)
 		try_place(wanted, out);
 	/* Hidden frames are told of already, and no run of them is certain. */
-	if (out->n == doubts && facts->frames && (!wanted->limit || wanted->limit >= TRIAL_RUN))
+	if (out->n == doubts && facts->frames && wanted->run > SUPERPAGE_SIZE)
+		try_run(wanted, out);
+	else if (out->n == doubts && facts->frames && !wanted->run &&
+		 (!wanted->limit || wanted->limit >= TRIAL_RUN))
 		try_run(wanted, out);
 }
 

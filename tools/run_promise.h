@@ -18,6 +18,7 @@ struct promise_wanted {
 	uint64_t below;	      /* physical address; UINT64_MAX: any */
 	uint64_t align;	      /* 1: any */
 	int node;	      /* -1: any */
+	uint64_t run;	      /* the longest block that matters; 0: not said */
 };
 
 #define PROMISE_DOUBTS 8
@@ -26,6 +27,7 @@ struct promise {
 	const char *level, *wiring; /* what most memory will get */
 	unsigned int n;		    /* 0: it can be kept, as far as can be told before */
 	unsigned int n_slow;	    /* of n: it can be kept, perhaps, at a price */
+	unsigned int n_long;	    /* of n: only blocks longer than a superpage are meant */
 	struct {
 		bool slow;
 		char why[640];

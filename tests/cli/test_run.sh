@@ -29,6 +29,8 @@ refused run --grow much true
 refused run --report=xml true
 refused run --report=json:
 refused run --restrict= true
+refused run --require=nothing true
+refused run --require=0 true
 
 # What the program writes is its own, and its arguments are not ours.
 run 0 run sh -c 'echo "$@"' sh --help -V --report
@@ -281,6 +283,14 @@ if can_be_nobody; then
 	error_has 'the promise can.t be kept: frame numbers are hidden'
 	as_nobody 125 run --require true
 	error_has 'not started'
+	# Of frames that can't be seen, those within a superpage are certain.
+	as_nobody 125 run --limit 4M --require=4M true
+	error_has 'frame numbers are hidden'
+	(cd / && exec setpriv --reuid=65534 --regid=65534 --clear-groups --inh-caps=-all \
+		"$tmp/contig" run --limit 2M --require=2M true) 2>"$tmp/err" ||
+		grep -qE 'no superpage is free|can( only)? be wired|can.t be wired' "$tmp/err" ||
+		wrong "nobody, --require=2M: $(cat "$tmp/err")"
+	grep -q 'frame numbers' "$tmp/err" && wrong "nobody, --require=2M: $(cat "$tmp/err")"
 	CONTIG_PRELOAD=$shim
 fi
 CONTIG_SIM=1G-2G run 0 run true
@@ -289,7 +299,13 @@ error_has 'CONTIG_SIM'
 # What is asked of a place is tried before the start, by what the program will
 # find: the first superpage has never been anybody's.
 run 125 run --node 63 true
-error_has 'node 63: no such node'
+error_has '^contig run: --node 63: no such node'
+CONTIG_NODE=63 run 125 run true
+error_has '^contig run: CONTIG_NODE=63: no such node'
+CONTIG_LIMIT=1M run 0 run true
+error_has 'the limit of 1 MiB is less than a superpage'
+run 125 run --require=64M --limit 32M true
+error_has 'the limit of 32 MiB is less than a block of 64 MiB'
 if can_be_nobody; then
 	run 0 run --below 2M true
 	error_has 'no superpage (below 2 MiB|is free)'
@@ -302,6 +318,13 @@ if can_be_nobody; then
 	CONTIG_RECLAIM_MAX=2M run 0 run true
 	error_has 'no run of 4 MiB was found|no superpage is free'
 	CONTIG_RECLAIM_MAX=2M run 125 run --require true
+	error_has 'not started \(--require'
+	# Nor one who needs no longer ones.
+	CONTIG_RECLAIM_MAX=2M "$CONTIG" run --require=2M true 2>"$tmp/err" ||
+		grep -q 'no superpage is free' "$tmp/err" || wrong "--require=2M: $(cat "$tmp/err")"
+	grep -qE 'no run of' "$tmp/err" && wrong "--require=2M: $(cat "$tmp/err")"
+	run 125 run --require=1P true
+	error_has 'no run of 1 PiB is to be had|no superpage is free'
 	CONTIG_RECLAIM_MAX=2M run 0 run --limit 2M true
 	grep -q 'no run of' "$tmp/err" && wrong "--limit 2M: $(cat "$tmp/err")"
 fi
