@@ -90,14 +90,20 @@ static struct shim_report *report_open(const char *path)
 	return map;
 }
 
-void shim_report_start(void)
+static void report_find(void)
 {
-	struct shim_slot *slot;
 	int error = errno;
 
 	if (shim_options.report)
 		report = report_open(shim_options.report);
 	errno = error;
+}
+
+void shim_report_start(void)
+{
+	struct shim_slot *slot;
+
+	report_find();
 	if (!report) {
 		slot_fill(&early, false);
 		return;
@@ -142,6 +148,14 @@ void shim_report_exit(void)
 
 void shim_report_aside(const char *why)
 {
+	report_find();
+	if (!report)
+		return;
+	__atomic_fetch_add(&report->aside, 1, __ATOMIC_RELAXED);
+	/* The others' slots are worth more. */
+	if (__atomic_load_n(&report->next, __ATOMIC_RELAXED) >= SHIM_SLOTS_ASIDE)
+		return;
+	shim_slot = slot_claim(false);
 	shim_reason(why, 0);
 	__atomic_store_n(&shim_slot->state, SHIM_ASIDE, __ATOMIC_RELEASE);
 }

@@ -75,6 +75,7 @@ enum shim_counter {
 #define SHIM_REPORT_MAGIC   0x74726f7065726763ull
 #define SHIM_REPORT_VERSION 2
 #define SHIM_SLOTS          4096
+#define SHIM_SLOTS_ASIDE    1024 /* beyond, processes that stand aside take none */
 #define SHIM_REASONS        8
 #define SHIM_REASON_LEN     240 /* with the NUL; longer ones are cut */
 #define SHIM_NAME_LEN       32
@@ -83,7 +84,7 @@ enum shim_state {
 	SHIM_FREE,
 	SHIM_RUNNING, /* or died without a word */
 	SHIM_EXITED,
-	SHIM_ASIDE    /* the shim does nothing here; reason 0 says why */
+	SHIM_ASIDE    /* the shim does nothing here, nor in forked children */
 };
 
 /* Texts are written once, before ready is set; counts go on. */
@@ -115,6 +116,7 @@ struct shim_report {
 	/* Claimed by an atomic addition; may run past slots: the rest share the last. */
 	uint32_t next;
 	uint64_t size; /* of all this */
+	uint32_t aside; /* processes that stand aside, with a slot or without */
 	struct shim_slot slot[] __attribute__((aligned(64)));
 };
 
@@ -136,7 +138,7 @@ void shim_report_start(void);
 void shim_report_child(void);
 /* At an orderly exit, with this thread's small requests counted. */
 void shim_report_exit(void);
-/* The shim stands aside in this process. */
+/* The same where the shim stands aside; no more is counted. */
 void shim_report_aside(const char *why);
 
 static inline void shim_count(enum shim_counter which, uint64_t n)

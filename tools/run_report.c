@@ -81,6 +81,8 @@ struct sum {
 	struct reason reasons[REASONS_KEPT];
 	uint64_t reasons_lost;
 	bool overflown; /* the last slot is of several */
+	uint64_t aside; /* processes that stand aside ... */
+	size_t listed;	/* ... and those among processes[] */
 };
 
 static bool is_running(int32_t pid)
@@ -106,12 +108,13 @@ static enum process_state state_of(const struct sum *sum, size_t i)
 
 	if (slot->state == SHIM_EXITED)
 		return PROCESS_EXITED;
+	/* Whatever became of it: it had nothing. */
+	if (slot->state == SHIM_ASIDE)
+		return PROCESS_ASIDE;
 	for (size_t later = i + 1; later < sum->n; later++)
 		if (sum->processes[later].slot.pid == slot->pid &&
 		    !sum->processes[later].slot.forked)
 			return PROCESS_REPLACED;
-	if (slot->state == SHIM_ASIDE)
-		return PROCESS_ASIDE;
 	return is_running(slot->pid) ? PROCESS_RUNNING : PROCESS_ENDED;
 }
 
@@ -183,8 +186,13 @@ static struct sum *add_up(const struct shim_report *map)
 			slot->reason[r].what[SHIM_REASON_LEN - 1] = '\0';
 		add_process(sum, slot);
 	}
-	for (size_t i = 0; i < sum->n; i++)
+	for (size_t i = 0; i < sum->n; i++) {
 		sum->processes[i].state = state_of(sum, i);
+		sum->listed += sum->processes[i].state == PROCESS_ASIDE;
+	}
+	sum->aside = __atomic_load_n(&map->aside, __ATOMIC_RELAXED);
+	if (sum->aside < sum->listed)
+		sum->aside = sum->listed;
 	return sum;
 }
 
@@ -245,6 +253,7 @@ static void line(struct emitter *e, const char *heading, const char *format, ...
 static void line_of_ending(struct emitter *e, const struct sum *sum,
 			   const struct report_ending *ending)
 {
+	size_t n = sum->n + (size_t)(sum->aside - sum->listed);
 	int status = ending->status;
 	char text[96];
 
@@ -254,7 +263,7 @@ static void line_of_ending(struct emitter *e, const struct sum *sum,
 	else
 		snprintf(text, sizeof(text), "exit %d", WEXITSTATUS(status));
 	emitter_line(e, "contig run: %s: %s, %zu process%s, %.2f s", ending->program, text,
-		     sum->n, sum->n == 1 ? "" : "es", (double)ending->elapsed_ns / 1e9);
+		     n, n == 1 ? "" : "es", (double)ending->elapsed_ns / 1e9);
 }
 
 static void for_people(struct emitter *e, const struct sum *sum,
@@ -268,8 +277,9 @@ static void for_people(struct emitter *e, const struct sum *sum,
 	char threshold[32];
 
 	line_of_ending(e, sum, ending);
-	if (!sum->n) {
-		line(e, "Nothing", "no process of it loaded the shim, or all stand aside (CONTIG_RESTRICT)");
+	if (sum->n == sum->listed) {
+		line(e, "Nothing", sum->aside ? "all stand aside (CONTIG_RESTRICT)"
+					      : "no process of it loaded the shim");
 		return;
 	}
 	line(e, "Asked", "%s in %" PRIu64 " allocations%s", SIZE(SHIM_ASKED), c[SHIM_CALLS],
@@ -304,6 +314,9 @@ static void for_people(struct emitter *e, const struct sum *sum,
 	if (c[SHIM_INHERITED])
 		line(e, "Inherited", "%s by forked children, not wired there",
 		     SIZE(SHIM_INHERITED));
+	if (sum->aside)
+		line(e, "Aside", "%" PRIu64 " process%s (CONTIG_RESTRICT)", sum->aside,
+		     sum->aside == 1 ? "" : "es");
 	if (sum->overflown)
 		line(e, "Processes", "more than %d: the last row is of all others",
 		     SHIM_SLOTS - 1);
@@ -326,6 +339,7 @@ static void emit_ending(struct emitter *e, const struct sum *sum,
 	emitter_field(e, "threshold", NULL, value_bytes(ending->threshold));
 	emitter_field(e, "promised", NULL, value_bool(ending->promised));
 	emitter_field(e, "overflown", NULL, value_bool(sum->overflown));
+	emitter_field(e, "aside", NULL, value_count(sum->aside));
 	emitter_field(e, "reasons_lost", NULL, value_count(sum->reasons_lost));
 }
 

@@ -330,6 +330,7 @@ if can_be_nobody; then
 fi
 
 # The report.
+python=$(python3 -c 'import sys; print(sys.executable)') # no wrapper of it
 run 0 run --report -- true
 error_has '^contig run: true: exit 0, 1 process, '
 [ -s "$tmp/out" ] && wrong "the report is on standard output"
@@ -345,6 +346,27 @@ json_is 'sum(p["asked"] for p in d["processes"]) == d["total"]["asked"]'
 json_is 'd["total"]["asked"] > 0 and d["total"]["calls"] > 0'
 "$CONTIG" run --report=json:"$tmp/out" -- sh -c 'exec true' 2>"$tmp/err"
 json_is 'sorted(p["state"] for p in d["processes"]) == ["exited", "replaced"]'
+# Those that are left out are told of, and count nothing.
+"$CONTIG" run --restrict other:true --report=json:"$tmp/out" -- \
+	sh -c '/bin/true; /bin/true; exec sleep 0' 2>"$tmp/err"
+json_is 'sorted(p["name"] for p in d["processes"]) == ["sh", "sleep", "true", "true"]'
+json_is 'all((p["state"] == "aside") == (p["name"] != "true") for p in d["processes"])'
+json_is 'd["aside"] == 2'
+json_is 'not any(p["asked"] for p in d["processes"] if p["state"] == "aside")'
+json_is '[r["times"] for r in d["reasons"] if "CONTIG_RESTRICT" in r["what"]] == [2]'
+run 0 run --restrict true --report -- sh -c '/bin/true; :'
+error_has '^contig run: sh: exit 0, 2 processes'
+error_has '^Aside: +1 process'
+run 0 run --restrict nothing --report -- sh -c '/bin/true; :'
+error_has '^Nothing: +all stand aside'
+# And leave the others room: beyond some, they are counted only.
+"$CONTIG" run --restrict nothing --report=json:"$tmp/out" -- "$python" -c '
+import mmap, os, subprocess
+m = mmap.mmap(os.open(os.environ["CONTIG_REPORT"], os.O_RDWR), 0)
+m[20:24] = (1024).to_bytes(4, "little")
+subprocess.run(["true"], check=True)' 2>"$tmp/err"
+json_is 'd["aside"] == 2 and len(d["processes"]) == 1024'
+json_is '"true" not in [p["name"] for p in d["processes"]]'
 # What outlives the program is seen to.
 "$CONTIG" run --report=json:"$tmp/out" -- sh -c 'sleep 30 >/dev/null 2>&1 &
 	echo $! >"$1"; until grep -q sleep /proc/$!/comm && grep -q contig-preload /proc/$!/maps
@@ -412,7 +434,6 @@ m[:] = random.randbytes(len(m))
 m[24:28] = b"\x40\x00\x00\x00"
 os._exit(5)
 PY
-python=$(python3 -c 'import sys; print(sys.executable)')
 for form in json: :; do
 	run 5 run --report=$form"$tmp/report" -- "$python" "$tmp/hostile.py"
 	[ -s "$tmp/report" ] || wrong "no report after a hostile program"
