@@ -86,9 +86,18 @@ _contig_columns() {
 	esac
 }
 
+# What comes after a colon in the value of option $1.
+_contig_run_part() {
+	case $1 in
+	--report) mapfile -t COMPREPLY < <(compgen -f -- "${COMP_WORDS[COMP_CWORD]}") ;;
+	--restrict) mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}" | sort -u) ;;
+	esac
+}
+
 # Words after "run" at $1: complete PROGRAM and its arguments; 1: not yet there.
+# Of "--report=json:file", "=" and ":" are words of their own, and so is "=:".
 _contig_run_program() {
-	local i word
+	local i word option
 	for ((i = $1 + 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
@@ -98,11 +107,19 @@ _contig_run_program() {
 			;;
 		--below | --align | -a | --node | --threshold | --limit | --fork | --sources | \
 			--grow | --restrict | --columns | -o)
+			option=$word
 			((i++))
 			[ "${COMP_WORDS[i]}" = = ] && ((i++))
 			;;
 		=) ((i++)) ;;
-		-*) ;;
+		: | =:)
+			((i++))
+			[ "$i" -eq "$COMP_CWORD" ] && {
+				_contig_run_part "$option"
+				return 0
+			}
+			;;
+		-*) option=$word ;;
 		*) break ;;
 		esac
 	done

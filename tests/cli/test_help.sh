@@ -156,6 +156,18 @@ complete()
 [ "$(complete contig run --fork c)" = "cow " ] || wrong "completion of --fork c"
 [ "$(complete contig run --node 0 --strict -- unsha)" = "unshare " ] ||
 	wrong "completion of a program"
+[ "$(complete contig run --report = json : /tmp/x --strict -- unsha)" = "unshare " ] ||
+	wrong "completion of a program after --report=json:FILE"
+[ "$(complete contig run --restrict a : b unsha)" = "unshare " ] ||
+	wrong "completion of a program after --restrict a:b"
+[ "$(complete contig run --restrict = a : unsha)" = "unshare " ] ||
+	wrong "completion of --restrict=a:"
+: >"$tmp/some-report"
+for words in "= json :" "=:"; do
+	# shellcheck disable=SC2086
+	[ "$(complete contig run --report $words "$tmp/some-r")" = "$tmp/some-report " ] ||
+		wrong "completion of --report ($words)"
+done
 [ "$(complete contig doctor --verb)" = "--verbose " ] || wrong "completion of --verb"
 
 exit $status
