@@ -126,6 +126,22 @@ static void give_up(void *va, size_t len)
 	shim_mapping_unlock();
 }
 
+static void count_asked(size_t len)
+{
+	shim_count(SHIM_CALLS, 1);
+	shim_count(SHIM_ASKED, len);
+	shim_count(SHIM_CALLS_LARGE, 1);
+	shim_count(SHIM_ASKED_LARGE, len);
+}
+
+static void count_fallback(size_t len)
+{
+	shim_count(SHIM_FALLBACKS, 1);
+	shim_count(SHIM_FALLBACK_BYTES, len);
+	shim_count(SHIM_BASE_PAGES, len);
+	shim_count(SHIM_LARGE_BROKEN, len);
+}
+
 /* MAP_FAILED: the kernel's turn; *fail: nobody's. */
 static void *serve(size_t length, int flags, bool *fail)
 {
@@ -136,12 +152,8 @@ static void *serve(size_t length, int flags, bool *fail)
 	void *va = why ? NULL : shim_mapping_alloc(len, &why);
 
 	*fail = false;
-	if (must) {
-		shim_count(SHIM_CALLS, 1);
-		shim_count(SHIM_ASKED, len);
-		shim_count(SHIM_CALLS_LARGE, 1);
-		shim_count(SHIM_ASKED_LARGE, len);
-	}
+	if (must)
+		count_asked(len);
 	/* Beyond RLIMIT_MEMLOCK: let the kernel say so. */
 	if (va && (flags & MAP_LOCKED) && !lock_memory(va, len)) {
 		give_up(va, len);
@@ -159,10 +171,7 @@ static void *serve(size_t length, int flags, bool *fail)
 		*fail = true;
 		return MAP_FAILED;
 	}
-	shim_count(SHIM_FALLBACKS, 1);
-	shim_count(SHIM_FALLBACK_BYTES, len);
-	shim_count(SHIM_BASE_PAGES, len);
-	shim_count(SHIM_LARGE_BROKEN, len);
+	count_fallback(len);
 	return MAP_FAILED;
 }
 
@@ -433,26 +442,39 @@ EXPORT int madvise(void *addr, size_t length, int advice)
 
 /*
  * Growing by copying: the new one is a run again.  The old one stays until
- * then, as it was if there is none.
+ * then, as it was if there is none.  *must: then it should have been.
  */
-static void *grow(void *old, size_t old_len, size_t new_len)
+static void *grow(void *old, size_t old_len, size_t new_len, bool may_move, bool *must,
+		  const char **why)
 {
-	const char *why;
-	bool must;
-	void *va;
+	void *va = NULL;
 
-	why = shim_mapping_policy(new_len, false, &must);
-	va = why ? NULL : shim_mapping_alloc_growing(new_len, &why);
-	if (!va) {
-		shim_reason(why, new_len);
+	*why = shim_mapping_policy(new_len, false, must);
+	if (!*why && may_move)
+		va = shim_mapping_alloc_growing(new_len, why);
+	else if (!*why)
+		*why = "mappings: no room to grow in place";
+	if (!va)
 		return NULL;
-	}
+	count_asked(new_len);
 	memcpy(va, old, old_len);
 	shim_mapping_lock();
 	shim_raw_munmap(old, old_len);
 	shim_mapping_let_go((uintptr_t)old, old_len, true);
 	shim_mapping_unlock();
 	return va;
+}
+
+/* By the kernel, on base pages. */
+static void count_grown(size_t len, bool must, const char *why)
+{
+	shim_reason(why, len);
+	if (must) {
+		count_asked(len);
+		count_fallback(len);
+	} else {
+		shim_count(SHIM_MAPPED_LEFT, len);
+	}
 }
 
 /* Past the books.  The range may be in pieces wherever superpages were moved to. */
@@ -479,9 +501,6 @@ static void *remap(void *old, size_t old_size, size_t new_size, int flags, void 
 	bool fixed = flags & MREMAP_FIXED;
 	void *va;
 
-	if (!fixed && !(flags & MREMAP_DONTUNMAP) && new_len > old_len &&
-	    shim_mapping_extend(start, old_len, new_len))
-		return old;
 	shim_mapping_uncover(start, old_len);
 	if (fixed)
 		shim_mapping_uncover((uintptr_t)new_addr, new_len);
@@ -510,7 +529,8 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 	void *new_addr, *va;
 	va_list arguments;
 	int error = errno;
-	bool plain;
+	const char *why = NULL;
+	bool grows, must = false;
 
 	va_start(arguments, flags);
 	new_addr = va_arg(arguments, void *);
@@ -530,20 +550,31 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 		errno = error;
 	}
 	shim_mapping_lock();
-	plain = shim_mapping_is_ours((uintptr_t)old, old_len, true);
-	if (plain && new_len > old_len && flags == MREMAP_MAYMOVE &&
-	    !shim_mapping_extend((uintptr_t)old, old_len, new_len)) {
+	grows = new_len > old_len && !(flags & ~MREMAP_MAYMOVE) &&
+		shim_mapping_is_ours((uintptr_t)old, old_len, true);
+	if (grows && shim_mapping_extend((uintptr_t)old, old_len, new_len)) {
 		shim_mapping_unlock();
-		va = grow(old, old_len, new_len);
+		count_asked(new_len - old_len);
+		return old;
+	}
+	if (grows) {
+		shim_mapping_unlock();
+		va = grow(old, old_len, new_len, flags & MREMAP_MAYMOVE, &must, &why);
 		if (va)
 			return va;
+		if (must && shim_options.strict) {
+			count_asked(new_len - old_len);
+			shim_count(SHIM_REFUSED, 1);
+			shim_reason(why, new_len - old_len);
+			errno = ENOMEM;
+			return MAP_FAILED;
+		}
 		shim_mapping_lock();
-	} else if (plain && new_len > old_len && flags == MREMAP_MAYMOVE) {
-		shim_mapping_unlock();
-		return old;
 	}
 	va = remap(old, old_size, new_size, flags, new_addr);
 	shim_mapping_unlock();
+	if (grows && va != MAP_FAILED)
+		count_grown(new_len - old_len, must, why);
 	return va;
 }
 

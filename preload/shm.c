@@ -35,6 +35,9 @@
 #ifndef MADV_POPULATE_READ
 #define MADV_POPULATE_READ 22
 #endif
+#ifndef MADV_COLD
+#define MADV_COLD 20
+#endif
 #ifndef MADV_COLLAPSE
 #define MADV_COLLAPSE 25
 #endif
@@ -106,18 +109,25 @@ static size_t collapse(char *va, size_t n)
 	return i;
 }
 
+/* One that was made of hugetlb pages (SHM_HUGETLB): nobody tells of that, but
+ * such pages take no advice for pages that can be reclaimed. */
+static bool is_hugetlb(void *va)
+{
+	return shim_raw_madvise(va, FRAME_SIZE, MADV_COLD) < 0 && errno == EINVAL;
+}
+
 /* At once, on the stack of a program's thread. */
 #define LOOK_FRAMES 128
 
-/* The longest run; 0 when frames are hidden. */
+/* The longest run in frames; a superpage when they are hidden. */
 static size_t longest_run(const char *va, size_t n)
 {
 	uint64_t frames[LOOK_FRAMES], next = 0;
-	size_t run = 0, longest = 0;
+	size_t run = 0, longest = n ? SUPERPAGE_FRAMES : 0;
 	int pagemap = contig_pagemap_open(0);
 
 	if (pagemap < 0)
-		return 0;
+		return longest * FRAME_SIZE;
 	for (size_t i = 0; i < n * SUPERPAGE_FRAMES; i += LOOK_FRAMES) {
 		if (contig_pagemap_read(pagemap, (uintptr_t)va + i * FRAME_SIZE, LOOK_FRAMES,
 					frames) < 0 ||
@@ -175,55 +185,78 @@ static void remember(uintptr_t start, size_t bytes, struct pin *pin)
 	*free_entry() = (struct attached){start, bytes, pin};
 }
 
-/* loose: why it isn't wired; NULL: it is. */
-static void count(size_t len, size_t on_superpages, size_t run, const char *loose)
-{
-	const char *why = NULL;
-	bool wired = !loose;
+/* What a segment came to; loose: why it isn't wired, NULL: it is. */
+struct outcome {
+	size_t len, on_superpages, run;
+	const char *loose;
+};
 
+/* NULL: as promised. */
+static const char *shortfall(const struct outcome *o)
+{
+	if (o->on_superpages < o->len)
+		return "shared memory: superpages end before the segment does, or can't be had";
+	if (o->loose)
+		return o->loose;
+	if (shim_options.low || shim_options.high != UINT64_MAX || shim_options.align ||
+	    shim_options.node >= 0)
+		return "shared memory: lies where the kernel put it (--below, --align, --node)";
+	if (o->run < o->len)
+		return "shared memory: not one run of superpages, or frames are hidden";
+	return NULL;
+}
+
+static void count_asked(size_t len)
+{
 	shim_count(SHIM_CALLS, 1);
 	shim_count(SHIM_ASKED, len);
 	shim_count(SHIM_CALLS_LARGE, 1);
 	shim_count(SHIM_ASKED_LARGE, len);
-	shim_count(SHIM_SEGMENTS, on_superpages);
-	shim_count(SHIM_ON_SUPERPAGES, on_superpages);
-	if (wired)
-		shim_count(SHIM_WIRED, on_superpages);
-	shim_count_max(SHIM_LARGEST_RUN, run);
-	shim_count(SHIM_BASE_PAGES, len - on_superpages);
-	if (on_superpages < len || !wired) {
-		shim_count(SHIM_FALLBACKS, 1);
-		shim_count(SHIM_FALLBACK_BYTES, wired ? len - on_superpages : len);
-	}
-	if (run >= len)
-		shim_count(SHIM_LARGE_CONTIGUOUS, len);
-	if (wired && on_superpages >= len)
-		shim_count(SHIM_LARGE_WIRED, len);
-	if (on_superpages < len) {
-		why = "shared memory: superpages end before the segment does, or can't be had";
-	} else if (!wired) {
-		why = loose;
-	} else if (shim_options.low || shim_options.high != UINT64_MAX || shim_options.align ||
-		   shim_options.node >= 0) {
-		why = "shared memory: lies where the kernel put it (--below, --align, --node)";
-	} else if (run < len) {
-		why = "shared memory: not one run of superpages, or frames are hidden";
-	}
-	shim_count(why ? SHIM_LARGE_BROKEN : SHIM_LARGE_KEPT, len);
-	if (why)
-		shim_reason(why, len);
 }
 
-/* NULL, or why the segment is left as it is. */
-static const char *obstacle(size_t len)
+static void count(const struct outcome *o, const char *why)
 {
-	bool must;
-	const char *why = shim_mapping_policy(len, false, &must);
+	count_asked(o->len);
+	shim_count(SHIM_SEGMENTS, o->on_superpages);
+	shim_count(SHIM_ON_SUPERPAGES, o->on_superpages);
+	if (!o->loose)
+		shim_count(SHIM_WIRED, o->on_superpages);
+	shim_count_max(SHIM_LARGEST_RUN, o->run);
+	shim_count(SHIM_BASE_PAGES, o->len - o->on_superpages);
+	if (o->on_superpages < o->len || o->loose) {
+		shim_count(SHIM_FALLBACKS, 1);
+		shim_count(SHIM_FALLBACK_BYTES, o->loose ? o->len : o->len - o->on_superpages);
+	}
+	if (o->run >= o->len)
+		shim_count(SHIM_LARGE_CONTIGUOUS, o->len);
+	if (!o->loose && o->on_superpages >= o->len)
+		shim_count(SHIM_LARGE_WIRED, o->len);
+	shim_count(why ? SHIM_LARGE_BROKEN : SHIM_LARGE_KEPT, o->len);
+	if (why)
+		shim_reason(why, o->len);
+}
 
+/* For a strict program: attached it was, and is no more. */
+static void *refuse(size_t len, const char *why)
+{
+	count_asked(len);
+	shim_count(SHIM_REFUSED, 1);
+	shim_reason(why, len);
+	errno = ENOMEM;
+	return (void *)-1;
+}
+
+/* NULL, or why the segment is left as it is; *must: it should not be. */
+static const char *obstacle(size_t len, bool *must)
+{
+	const char *why = shim_mapping_policy(len, false, must);
+
+	if (len < SUPERPAGE_SIZE) {
+		*must = false;
+		return "shared memory: shorter than a superpage";
+	}
 	if (why)
 		return why;
-	if (len < SUPERPAGE_SIZE)
-		return "shared memory: shorter than a superpage";
 	if (len > contig_superpage_room(true) / ROOM_PART)
 		return "shared memory: more than an eighth of the memory that is left";
 	if (!free_entry())
@@ -235,29 +268,42 @@ static const char *obstacle(size_t len)
 
 static void *attach(int id, size_t size, int flags)
 {
-	size_t len = align_up(size, FRAME_SIZE), n, run;
 	char loose[SHIM_REASON_LEN] = "shared memory: not wired: too long for one pin";
+	struct outcome outcome = {.len = align_up(size, FRAME_SIZE)};
+	size_t len = outcome.len, n;
 	struct pin *pin = NULL;
 	struct calm calm;
-	bool wired;
 	const char *why;
+	bool must;
 	void *va;
 
 	enter(&calm);
-	why = obstacle(len);
+	why = obstacle(len, &must);
 	va = why ? (void *)-1 : attach_aligned(id, size, flags);
 	if (va == (void *)-1) {
 		if (!why)
 			contig_limit_return(align_down(len, SUPERPAGE_SIZE));
 		leave(&calm);
 		va = shim_raw_shmat(id, NULL, flags);
-		if (va != (void *)-1) {
-			shim_count(SHIM_MAPPED_LEFT, len);
-			shim_reason(why ? why : "shared memory: no aligned address for it", len);
+		if (va == (void *)-1)
+			return va;
+		why = why ? why : "shared memory: no aligned address for it";
+		if (must && shim_options.strict) {
+			shim_raw_shmdt(va);
+			return refuse(len, why);
 		}
+		shim_count(SHIM_MAPPED_LEFT, len);
+		shim_reason(why, len);
 		return va;
 	}
 	n = collapse(va, len / SUPERPAGE_SIZE);
+	if (!n && is_hugetlb(va)) {
+		contig_limit_return(align_down(len, SUPERPAGE_SIZE));
+		leave(&calm);
+		shim_count(SHIM_MAPPED_LEFT, len);
+		shim_reason("shared memory: hugetlb pages, of the program's own asking", len);
+		return va;
+	}
 	if (n)
 		pin = wire(va, n);
 	if (pin && contig_pin_method(pin) < PIN_PIPE) {
@@ -268,10 +314,18 @@ static void *attach(int id, size_t size, int flags)
 	contig_limit_return(align_down(len, SUPERPAGE_SIZE) - n * SUPERPAGE_SIZE);
 	if (n)
 		remember((uintptr_t)va, n * SUPERPAGE_SIZE, pin);
-	wired = pin;
-	run = longest_run(va, n);
+	outcome.on_superpages = n * SUPERPAGE_SIZE;
+	outcome.run = longest_run(va, n);
+	outcome.loose = pin ? NULL : loose;
+	why = shortfall(&outcome);
+	if (why && shim_options.strict) {
+		shim_raw_shmdt(va);
+		forget((uintptr_t)va);
+	}
 	leave(&calm);
-	count(len, n * SUPERPAGE_SIZE, run, wired ? NULL : loose);
+	if (why && shim_options.strict)
+		return refuse(len, why);
+	count(&outcome, why);
 	return va;
 }
 

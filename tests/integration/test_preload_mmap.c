@@ -354,6 +354,70 @@ static const char *fate(const char *text, unsigned int kib)
 	return line;
 }
 
+/* Growth is asked for, too: whatever comes of it, the sums agree. */
+static void sums_agree(void)
+{
+	uint64_t kept = counted(SHIM_LARGE_KEPT) + counted(SHIM_LARGE_BROKEN);
+
+	require(kept == counted(SHIM_ASKED_LARGE), "%zu of %zu bytes", (size_t)kept,
+		(size_t)counted(SHIM_ASKED_LARGE));
+}
+
+/* Beyond the limit by the kernel alone ... */
+static void grows_on(void)
+{
+	expect("grows_on", "2048 KiB: grown\n4096 KiB: grown\n8192 KiB: grown\n"
+			   "16384 KiB: grown\n");
+	sums_agree();
+	require(counted(SHIM_BASE_PAGES) >= 4 * MIB, "%zu bytes", (size_t)counted(SHIM_BASE_PAGES));
+	require(counted(SHIM_LARGE_BROKEN) >= 4 * MIB, "%zu bytes",
+		(size_t)counted(SHIM_LARGE_BROKEN));
+}
+
+/* ... or not at all. */
+static void grows_strict(void)
+{
+	const char *text = victim("grows_on");
+
+	require(!strcmp(fate(text, 16384), "Cannot allocate memory"), "%s", text);
+	require(!strcmp(fate(text, 2048), "grown"), "%s", text);
+	require(!counted(SHIM_BASE_PAGES) && !counted(SHIM_LARGE_BROKEN), "%zu on base pages",
+		(size_t)counted(SHIM_BASE_PAGES));
+	require(counted(SHIM_REFUSED) >= 1, "not refused");
+}
+
+/* A superpage is as promised; base pages at its end or beyond the limit aren't.
+ * What is shorter is not promised. */
+static void segments_strict(void)
+{
+	expect("attaches", "1024 KiB: attached, 1\n2048 KiB: attached, 1\n"
+			   "6156 KiB: Cannot allocate memory, 0\n"
+			   "14336 KiB: Cannot allocate memory, 0\n");
+	require(counted(SHIM_REFUSED) == 2, "%zu refused", (size_t)counted(SHIM_REFUSED));
+	require(counted(SHIM_LARGE_KEPT) == 2 * MIB && !counted(SHIM_LARGE_BROKEN),
+		"%zu bytes kept, %zu broken", (size_t)counted(SHIM_LARGE_KEPT),
+		(size_t)counted(SHIM_LARGE_BROKEN));
+	require(counted(SHIM_SEGMENTS) == 2 * MIB, "%zu bytes", (size_t)counted(SHIM_SEGMENTS));
+}
+
+/* And are all attached where that is no matter. */
+static void segments_left(void)
+{
+	expect("attaches", "1024 KiB: attached, 1\n2048 KiB: attached, 1\n"
+			   "6156 KiB: attached, 1\n14336 KiB: attached, 1\n");
+	require(!counted(SHIM_REFUSED), "%zu refused", (size_t)counted(SHIM_REFUSED));
+}
+
+/* What a program asked hugetlb pages for has them. */
+static void segments_hugetlb(void)
+{
+	expect("attaches_hugetlb", "4096 KiB: attached, 1\n");
+	require(counted(SHIM_MAPPED_LEFT) == 4 * MIB, "%zu left",
+		(size_t)counted(SHIM_MAPPED_LEFT));
+	require(!counted(SHIM_BASE_PAGES) && !counted(SHIM_REFUSED), "%zu on base pages",
+		(size_t)counted(SHIM_BASE_PAGES));
+}
+
 /* Not taken before use, and so not wired: neither a fallback nor a failure. */
 static void limit(void)
 {
@@ -410,6 +474,14 @@ static const struct test_case cases[] = {
 	 "CONTIG_SOURCES=2m"},
 	{"userfaults", userfaults, 0, CASE_ROOT | CASE_NO_SANITIZER, NULL},
 	{"segment", segment, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
+	{"segments_strict", segments_strict, 0, CASE_NO_SANITIZER,
+	 "CONTIG_RUN_STRICT=1 CONTIG_LIMIT=12M"},
+	{"segments_left", segments_left, 0, CASE_NO_SANITIZER, "CONTIG_LIMIT=12M"},
+	{"segments_hugetlb", segments_hugetlb, 2, CASE_ROOT | CASE_NO_SANITIZER,
+	 "CONTIG_RUN_STRICT=1"},
+	{"grows_on", grows_on, 0, CASE_NO_SANITIZER, "CONTIG_LIMIT=12M"},
+	{"grows_strict", grows_strict, 0, CASE_NO_SANITIZER,
+	 "CONTIG_RUN_STRICT=1 CONTIG_LIMIT=12M"},
 	{"limit", limit, 0, CASE_NO_SANITIZER, "CONTIG_RUN_MAP_LIMIT=1M"},
 	{"strict", strict, 0, CASE_NO_SANITIZER, "CONTIG_RUN_STRICT=1 CONTIG_LIMIT=12M"},
 };

@@ -1593,6 +1593,63 @@ static void case_sizes(void)
 	need(mmap(NULL, 32 * MIB, PROT_NONE, ANON, -1, 0) != MAP_FAILED);
 }
 
+/* A mapping that grows, far enough to have to move, and on. */
+static void case_grows_on(void)
+{
+	char *p = mmap(NULL, MIB, RW, ANON, -1, 0);
+	size_t len = MIB;
+
+	need(p != MAP_FAILED);
+	memset(p, 1, MIB);
+	for (size_t more = 2 * MIB; more <= 16 * MIB; more *= 2) {
+		char *q = mremap(p, len, more, MREMAP_MAYMOVE);
+
+		printf("%zu KiB: %s\n", more / KIB, q == MAP_FAILED ? strerror(errno) : "grown");
+		if (q == MAP_FAILED)
+			continue;
+		p = q;
+		memset(p + len, 1, more - len);
+		len = more;
+	}
+	for (size_t at = 0; at < len; at++)
+		need(p[at] == 1);
+	need(!munmap(p, len));
+}
+
+/* How a new segment can be attached, and whether it is then. */
+static void attach_new(size_t len, int flags)
+{
+	int id = shmget(IPC_PRIVATE, len, IPC_CREAT | 0600 | flags);
+	struct shmid_ds info;
+	char *p;
+
+	if (id < 0 && errno == ENOSPC)
+		exit(77);
+	need(id >= 0);
+	p = shmat(id, NULL, 0);
+	printf("%zu KiB: %s", len / KIB, p == (void *)-1 ? strerror(errno) : "attached");
+	need(!shmctl(id, IPC_STAT, &info));
+	printf(", %lu\n", (unsigned long)info.shm_nattch);
+	if (p != (void *)-1) {
+		memset(p, 1, len);
+		need(!shmdt(p));
+	}
+	need(!shmctl(id, IPC_RMID, NULL));
+}
+
+static void case_attaches(void)
+{
+	attach_new(MIB, 0);
+	attach_new(2 * MIB, 0);
+	attach_new(6 * MIB + 12 * KIB, 0);
+	attach_new(14 * MIB, 0);
+}
+
+static void case_attaches_hugetlb(void)
+{
+	attach_new(4 * MIB, SHM_HUGETLB);
+}
+
 static const struct {
 	const char *name;
 	void (*run)(void);
@@ -1601,6 +1658,8 @@ static const struct {
 	{"aligned", case_aligned}, {"grows", case_grows},	    {"drops", case_drops},
 	{"threads", case_threads}, {"signals", case_signals},	    {"fork", case_fork},
 	{"segment", case_segment}, {"sizes", case_sizes},
+	{"grows_on", case_grows_on},
+	{"attaches", case_attaches}, {"attaches_hugetlb", case_attaches_hugetlb},
 	{"userfaults", case_userfaults},
 	{"beyond", case_beyond},   {"pieces", case_pieces},
 	{"advises", case_advises},
