@@ -65,18 +65,21 @@ static __thread struct large_batch large __attribute__((tls_model("initial-exec"
 
 static void large_flush(void)
 {
-	if (!large.calls)
+	struct large_batch batch = large;
+
+	/* First: an exit in a signal handler comes here, too. */
+	large = (struct large_batch){0};
+	if (!batch.calls)
 		return;
-	shim_count(SHIM_CALLS, large.calls);
-	shim_count(SHIM_CALLS_LARGE, large.calls);
-	shim_count(SHIM_ASKED, large.asked);
-	shim_count(SHIM_ASKED_LARGE, large.asked);
-	shim_count(SHIM_LARGE_KEPT, large.kept);
-	shim_count(SHIM_LARGE_CONTIGUOUS, large.contiguous);
-	shim_count(SHIM_LARGE_WIRED, large.wired);
-	if (large.kept < large.asked)
-		shim_count(SHIM_LARGE_BROKEN, large.asked - large.kept);
-	memset(&large, 0, sizeof(large));
+	shim_count(SHIM_CALLS, batch.calls);
+	shim_count(SHIM_CALLS_LARGE, batch.calls);
+	shim_count(SHIM_ASKED, batch.asked);
+	shim_count(SHIM_ASKED_LARGE, batch.asked);
+	shim_count(SHIM_LARGE_KEPT, batch.kept);
+	shim_count(SHIM_LARGE_CONTIGUOUS, batch.contiguous);
+	shim_count(SHIM_LARGE_WIRED, batch.wired);
+	if (batch.kept < batch.asked)
+		shim_count(SHIM_LARGE_BROKEN, batch.asked - batch.kept);
 }
 
 void shim_engine_count_flush(void)

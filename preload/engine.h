@@ -51,6 +51,7 @@ void shim_engine_free(void *p);
 /* Base pages from the kernel, away from where it puts other mappings, and
  * counted as owned.  MAP_FAILED. */
 void *shim_engine_mmap(void *addr, size_t length, int prot, int flags, int fd, long offset);
+int shim_engine_munmap(void *addr, size_t length);
 
 /* Give unused memory back: to the pool, and from there to the kernel. */
 bool shim_engine_trim(void);
@@ -73,7 +74,7 @@ void shim_engine_fork_missed(void); /* in its place, see fork.h */
 void shim_engine_fork_parent(void);
 void shim_engine_fork_child(void);
 
-/* What this thread has counted of large requests goes to the report. */
+/* What this thread has counted goes to the report; in any state. */
 void shim_engine_count_flush(void);
 
 #endif

@@ -43,7 +43,7 @@ static void *nest_next(size_t length)
 	return (void *)start;
 }
 
-void *shim_engine_mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)
+static void *nest_mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)
 {
 	void *p;
 
@@ -57,6 +57,31 @@ void *shim_engine_mmap(void *addr, size_t length, int prot, int flags, int fd, l
 	return p;
 }
 
+/*
+ * What jemalloc maps by itself: its bookkeeping, and the metadata arena with
+ * the first small allocations of a program.
+ */
+static uint64_t own_bytes;
+
+void *shim_engine_mmap(void *addr, size_t length, int prot, int flags, int fd, long offset)
+{
+	void *p = nest_mmap(addr, length, prot, flags, fd, offset);
+
+	if (p != MAP_FAILED)
+		shim_count_max(SHIM_METADATA,
+			       __atomic_add_fetch(&own_bytes, length, __ATOMIC_RELAXED));
+	return p;
+}
+
+int shim_engine_munmap(void *addr, size_t length)
+{
+	int r = shim_raw_munmap(addr, length);
+
+	if (!r)
+		__atomic_sub_fetch(&own_bytes, length, __ATOMIC_RELAXED);
+	return r;
+}
+
 static void *base_pages(size_t size, size_t align, bool *zero)
 {
 	size_t extra = align > FRAME_SIZE ? align - FRAME_SIZE : 0, head;
@@ -65,8 +90,8 @@ static void *base_pages(size_t size, size_t align, bool *zero)
 	if (size > PTRDIFF_MAX - extra)
 		return NULL;
 	/* Not MAP_NORESERVE: what the kernel finds too much, it refuses. */
-	p = shim_engine_mmap(NULL, size + extra, PROT_READ | PROT_WRITE,
-			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p = nest_mmap(NULL, size + extra, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
 		return NULL;
 	head = -(uintptr_t)p & (align - 1);

@@ -51,6 +51,9 @@ unsigned int shim_exit_unpin(void)
 	int saved = errno;
 	unsigned int n = 0;
 
+	/* Memory alone, and in a child of vfork(2) its parent's, as the slot is. */
+	if (shim_options.active)
+		shim_engine_count_flush();
 	if (filtered)
 		return 0;
 	/* A child of vfork(2) has its parent's pins before it. */
@@ -98,6 +101,8 @@ __attribute__((constructor)) static void at_start(void)
 
 __attribute__((destructor)) static void at_end(void)
 {
+	if (shim_options.active)
+		shim_engine_count_flush();
 	if (!shim_options.active || filtered || !shim_own_process())
 		return;
 	shim_report_exit();

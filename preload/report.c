@@ -142,7 +142,6 @@ void shim_count_flush(void)
 
 void shim_report_exit(void)
 {
-	shim_count_flush();
 	__atomic_store_n(&shim_slot->state, SHIM_EXITED, __ATOMIC_RELEASE);
 }
 

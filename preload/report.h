@@ -49,7 +49,8 @@
 	X(FALLBACKS, fallbacks, SUM, COUNT, "times fallen back")                               \
 	X(LARGEST_RUN, largest_run, MAX, BYTES, "longest run")                                 \
 	X(PEAK, peak, MAX, BYTES, "superpage memory at its peak")                              \
-	/* The engine's own bookkeeping, on base pages. */                                     \
+	/* What the engine maps for itself, on base pages: its bookkeeping and the first       \
+	 * small requests. */                                                                  \
 	X(METADATA, metadata, MAX, BYTES, "bookkeeping on base pages")                         \
 	/* mmap and shmget: served by us; left to the kernel; taken back to it later. */       \
 	X(MAPPED, mapped, SUM, BYTES, "mapped on superpages")                                  \
@@ -136,7 +137,7 @@ extern struct shim_slot *shim_slot;
 void shim_report_start(void);
 /* First thing in a child of fork() (not of vfork()): a slot of its own. */
 void shim_report_child(void);
-/* At an orderly exit, with this thread's small requests counted. */
+/* At an orderly exit. */
 void shim_report_exit(void);
 /* The same where the shim stands aside; no more is counted. */
 void shim_report_aside(const char *why);

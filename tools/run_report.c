@@ -282,8 +282,8 @@ static void for_people(struct emitter *e, const struct sum *sum,
 					      : "no process of it loaded the shim");
 		return;
 	}
-	line(e, "Asked", "%s in %" PRIu64 " allocations%s", SIZE(SHIM_ASKED), c[SHIM_CALLS],
-	     c[SHIM_REFUSED] ? ", some refused" : "");
+	line(e, "Asked", "%s in %" PRIu64 " allocation%s%s", SIZE(SHIM_ASKED), c[SHIM_CALLS],
+	     c[SHIM_CALLS] == 1 ? "" : "s", c[SHIM_REFUSED] ? ", some refused" : "");
 	if (c[SHIM_CALLS_LARGE])
 		line(e, "Promised",
 		     "%s in %" PRIu64 " of %s and more: %s kept (%s contiguous, %s wired)",
@@ -311,6 +311,9 @@ static void for_people(struct emitter *e, const struct sum *sum,
 		line(e, "Fell back", "%s, %" PRIu64 " time%s: %s on base pages, the rest not wired",
 		     SIZE(SHIM_FALLBACK_BYTES), c[SHIM_FALLBACKS],
 		     c[SHIM_FALLBACKS] == 1 ? "" : "s", SIZE(SHIM_BASE_PAGES));
+	if (c[SHIM_METADATA])
+		line(e, "Besides", "bookkeeping on base pages, in %s of address space at most",
+		     SIZE(SHIM_METADATA));
 	if (c[SHIM_INHERITED])
 		line(e, "Inherited", "%s by forked children, not wired there",
 		     SIZE(SHIM_INHERITED));

@@ -346,6 +346,35 @@ json_is 'sum(p["asked"] for p in d["processes"]) == d["total"]["asked"]'
 json_is 'd["total"]["asked"] > 0 and d["total"]["calls"] > 0'
 "$CONTIG" run --report=json:"$tmp/out" -- sh -c 'exec true' 2>"$tmp/err"
 json_is 'sorted(p["state"] for p in d["processes"]) == ["exited", "replaced"]'
+# Nothing is lost of what a program asks for at last, however it ends.
+cat >"$tmp/last.c" <<'C'
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	char *volatile p;
+	for (int i = 0; i < 3; i++)
+		p = malloc(100000);
+	p = aligned_alloc(4096, 8192);
+	memset(p, argc, 8192);
+	if (!strcmp(argv[1], "_exit"))
+		_exit(0);
+	if (!strcmp(argv[1], "quick_exit"))
+		quick_exit(0);
+	if (!strcmp(argv[1], "exec"))
+		execlp("true", "true", (char *)NULL);
+	return 0;
+}
+C
+$CC -o "$tmp/last" "$tmp/last.c" || exit 99
+for way in exit _exit quick_exit exec; do
+	"$CONTIG" run --report=json:"$tmp/out" -- "$tmp/last" $way 2>"$tmp/err" || wrong "$way"
+	json_is 'd["total"]["calls_large"] == 4 and d["total"]["asked_large"] == 308192'
+	json_is 'd["total"]["large_kept"] + d["total"]["large_broken"] == 308192'
+	json_is '[p["asked"] for p in d["processes"] if p["name"] == "last"][0] >= 308192'
+	json_is 'd["total"]["metadata"] >= 65536'
+done
 # Those that are left out are told of, and count nothing.
 "$CONTIG" run --restrict other:true --report=json:"$tmp/out" -- \
 	sh -c '/bin/true; /bin/true; exec sleep 0' 2>"$tmp/err"
