@@ -72,10 +72,7 @@ const char *shim_extents_why(void)
 
 static void because(const char *text)
 {
-	size_t len = strnlen(text, sizeof(why) - 1);
-
-	memcpy(why, text, len);
-	why[len] = '\0';
+	contig_reason_once(text, why, sizeof(why));
 }
 
 static bool dry(uint64_t frames)

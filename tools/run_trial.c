@@ -2,6 +2,7 @@
 #include "run_trial.h"
 
 #include "base/clock.h"
+#include "base/reason.h"
 #include "host/pin.h"
 #include "phys/attempt.h"
 
@@ -20,21 +21,9 @@
 static void explain(struct trial *out)
 {
 	const char *reason = contig_strreason(), *end = strstr(reason, "): ");
-	char part[sizeof(out->why)];
 
 	reason = !*reason ? strerrordesc_np(errno) : end ? end + 3 : reason;
-	out->why[0] = '\0';
-	while (*reason) {
-		const char *next = strstr(reason, "; ");
-		size_t len = next ? (size_t)(next - reason) : strlen(reason);
-		size_t used = strlen(out->why);
-
-		snprintf(part, sizeof(part), "%.*s", (int)len, reason);
-		if (!strstr(out->why, part))
-			snprintf(out->why + used, sizeof(out->why) - used, "%s%s",
-				 used ? "; " : "", part);
-		reason += len + (next ? 2 : 0);
-	}
+	contig_reason_once(reason, out->why, sizeof(out->why));
 }
 
 /* In the child. */

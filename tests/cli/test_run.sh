@@ -375,6 +375,9 @@ for way in exit _exit quick_exit exec; do
 	json_is '[p["asked"] for p in d["processes"] if p["name"] == "last"][0] >= 308192'
 	json_is 'd["total"]["metadata"] >= 65536'
 done
+# A reason says each thing once, and nothing by half.
+"$CONTIG" run --sources 1g --report=json:"$tmp/out" -- "$tmp/last" exit 2>"$tmp/err"
+json_is 'all(len(set(w)) == len(w) for w in [r["what"].split("; ") for r in d["reasons"]])'
 # Those that are left out are told of, and count nothing.
 "$CONTIG" run --restrict other:true --report=json:"$tmp/out" -- \
 	sh -c '/bin/true; /bin/true; exec sleep 0' 2>"$tmp/err"

@@ -738,6 +738,25 @@ START_TEST(syslock_excludes)
 }
 END_TEST
 
+START_TEST(reason_once)
+{
+	char to[12];
+
+	contig_reason_once("one; two; one; three; two", to, sizeof(to));
+	ck_assert_str_eq(to, "one; two");
+	contig_reason_once("one; tw; x; yz", to, sizeof(to));
+	ck_assert_str_eq(to, "one; tw; x");
+	contig_reason_once("as long as this; x", to, sizeof(to));
+	ck_assert_str_eq(to, "as long as ");
+	contig_reason_once("eleven char", to, sizeof(to));
+	ck_assert_str_eq(to, "eleven char");
+	contig_reason_once("a; ", to, sizeof(to));
+	ck_assert_str_eq(to, "a");
+	contig_reason_once("", to, sizeof(to));
+	ck_assert_str_eq(to, "");
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("host");
@@ -760,6 +779,7 @@ int main(void)
 	tcase_add_test(tc, node_masks);
 	tcase_add_test(tc, hugetlb_real);
 	tcase_add_test(tc, syslock_excludes);
+	tcase_add_test(tc, reason_once);
 	tcase_set_timeout(tc, 240);
 	suite_add_tcase(suite, tc);
 	runner = srunner_create(suite);
