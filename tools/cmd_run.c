@@ -299,7 +299,8 @@ static int run_and_report(struct run_input *input, const struct program *program
 	int target, error = report_create(&report);
 
 	if (error) {
-		say("report", strerror(-error));
+		say("report", error == -EFBIG ? "no room under the limit on files (ulimit -f)" :
+				      strerror(-error));
 		return RUN_TROUBLE;
 	}
 	target = report_target(input);

@@ -16,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 /* A run that the kernel has where its memory is not in pieces; the superpages
@@ -88,8 +89,13 @@ static void examine_sources(const struct promise_wanted *wanted, const struct do
 		check = check_of(doctor, "memory available");
 		doubt(out, check->mend, "no memory: %s", check->found);
 	} else if (!hugetlb && !(wanted->sources & CONTIG_SOURCE_THP)) {
-		check = check_of(doctor, facts->hugetlb_room ? "2 MiB pool" : "hugetlb cgroup");
-		doubt(out, check->mend, "no superpage of the sources allowed is free: %s",
+		bool giga = !(wanted->sources & CONTIG_SOURCE_2M) && facts->hugetlb_room;
+
+		check = check_of(doctor, !facts->hugetlb_room ? "hugetlb cgroup" :
+					 giga ? "1 GiB pool" : "2 MiB pool");
+		doubt(out, giga && check->state != DOCTOR_MISSING ?
+				   "contig pool --size 1G grow 1" : check->mend,
+		      "no superpage of the sources allowed is free: %s: %s", check->name,
 		      check->found);
 	} else if (!hugetlb && !facts->collapse) {
 		check = check_of(doctor, "2 MiB pool");
@@ -134,21 +140,29 @@ static void examine_frames(const struct promise_wanted *wanted, const struct doc
 			   const struct doctor_facts *facts, struct promise *out)
 {
 	const struct doctor_check *check = check_of(doctor, "frames visible");
+	static const char program[] = "PROGRAM";
+	size_t len = strlen(check->mend), cut = len;
+	char mend[512];
 
+	/* It isn't PROGRAM that the user types. */
+	if (len >= strlen(program) && !strcmp(check->mend + len - strlen(program), program))
+		cut = len - strlen(program);
+	snprintf(mend, sizeof(mend), "%.*s%s%s", (int)cut, check->mend,
+		 cut < len ? "contig run " : "", check->mend + cut);
 	out->level = facts->frames ? "physical" : "hidden";
 	if (facts->frames)
 		return;
 	if (wanted->below != UINT64_MAX)
-		doubt(out, check->mend, "frame numbers are hidden from this process: no "
+		doubt(out, mend, "frame numbers are hidden from this process: no "
 					"physical address can be asked for");
 	else if (wanted->run > SUPERPAGE_SIZE || !wanted->run)
-		long_only(out, check->mend,
+		long_only(out, mend,
 			  "frame numbers are hidden from this process: memory is contiguous for "
 			  "certain within each superpage only, so not in blocks larger than one");
 }
 
-/* A block is tried with what the user asks of its place ... */
-static void try_place(const struct promise_wanted *wanted, struct promise *out)
+/* A superpage is tried with what the user asks of its place ... */
+static void try_one(const struct promise_wanted *wanted, struct promise *out)
 {
 	const struct trial_wish wish = {
 		.size = SUPERPAGE_SIZE,
@@ -158,6 +172,7 @@ static void try_place(const struct promise_wanted *wanted, struct promise *out)
 		.ms = TRIAL_MS,
 	};
 	char place[96] = "", text[24];
+	struct rlimit address_space;
 	const char *mend = "";
 	struct trial trial;
 
@@ -175,14 +190,21 @@ static void try_place(const struct promise_wanted *wanted, struct promise *out)
 	if (wanted->node >= 0)
 		snprintf(place + strlen(place), sizeof(place) - strlen(place), " of node %d",
 			 wanted->node);
-	if (!*place)
-		return;
+	/* The library wants an address for each frame. */
+	if (!getrlimit(RLIMIT_AS, &address_space) && address_space.rlim_cur != RLIM_INFINITY)
+		mend = "ulimit -v unlimited";
 	trial_make(&wish, &trial);
 	if (trial.end == TRIAL_REFUSED)
 		doubt(out, mend, "no superpage%s is to be had: %s", place, trial.why);
 	else if (trial.end == TRIAL_LATE)
 		slow(out, mend, "superpages%s: none was found within %d seconds", place,
 		     TRIAL_MS / 1000);
+}
+
+static bool place_matters(const struct promise_wanted *wanted)
+{
+	return wanted->below != UINT64_MAX || wanted->align > SUPERPAGE_SIZE ||
+	       wanted->node >= 0;
 }
 
 /* Of what all sources lack, what a search among superpages that there were
@@ -219,6 +241,14 @@ static void try_run(const struct promise_wanted *wanted, struct promise *out)
 	char text[24], mend[64];
 
 	trial_make(&wish, &trial);
+	/* For want of any, or of neighbours only? */
+	if (trial.end == TRIAL_REFUSED) {
+		unsigned int doubts = out->n;
+
+		try_one(wanted, out);
+		if (out->n > doubts)
+			return;
+	}
 	contig_size_print(wish.size, text, sizeof(text));
 	snprintf(mend, sizeof(mend), "contig pool keep-contiguous %" PRIu64 " # as root",
 		 wish.size / SUPERPAGE_SIZE * 2 > KEEP_LEAST ? wish.size / SUPERPAGE_SIZE * 2
@@ -242,18 +272,19 @@ static void try_run(const struct promise_wanted *wanted, struct promise *out)
 static void examine_memory(const struct promise_wanted *wanted,
 			   const struct doctor_facts *facts, struct promise *out)
 {
+	/* Hidden frames are told of already, and no run of them is certain. */
+	bool longer = facts->frames && (wanted->run ? wanted->run > SUPERPAGE_SIZE :
+					!wanted->limit || wanted->limit >= TRIAL_RUN);
 	unsigned int doubts = out->n;
 
 	/* A pool is not made larger for a trial. */
 	if (!facts->real || (wanted->grow == CONTIG_GROW_SYSTEM && !geteuid()))
 		return;
-	if (facts->frames || wanted->below == UINT64_MAX)
-		try_place(wanted, out);
-	/* Hidden frames are told of already, and no run of them is certain. */
-	if (out->n == doubts && facts->frames && wanted->run > SUPERPAGE_SIZE)
-		try_run(wanted, out);
-	else if (out->n == doubts && facts->frames && !wanted->run &&
-		 (!wanted->limit || wanted->limit >= TRIAL_RUN))
+	if (!facts->frames && wanted->below != UINT64_MAX)
+		return; /* told, too */
+	if (place_matters(wanted) || !longer)
+		try_one(wanted, out);
+	if (out->n == doubts && longer)
 		try_run(wanted, out);
 }
 

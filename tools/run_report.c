@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,16 @@
 #define PROCESSES_SHOWN 10 /* to people */
 #define REASONS_KEPT 64	   /* different ones, of all processes */
 
+/* A limit on files (ulimit -f) counts for this one, and would kill us. */
+static int make_room(int fd)
+{
+	void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+	int r = ftruncate(fd, (off_t)SHIM_REPORT_BYTES);
+
+	signal(SIGXFSZ, before);
+	return r;
+}
+
 int report_create(struct run_report *out)
 {
 	struct shim_report *map;
@@ -23,7 +34,7 @@ int report_create(struct run_report *out)
 
 	if (fd < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)SHIM_REPORT_BYTES))
+	if (make_room(fd))
 		goto fail;
 	map = mmap(NULL, SHIM_REPORT_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (map == MAP_FAILED)

@@ -296,6 +296,14 @@ fi
 CONTIG_SIM=1G-2G run 0 run true
 error_has 'CONTIG_SIM'
 
+# Without addresses for superpages there are none, however short blocks are.
+(ulimit -v 200000 && exec "$CONTIG" run --require=2M echo started) >"$tmp/out" 2>"$tmp/err"
+[ $? -eq 125 ] && [ ! -s "$tmp/out" ] || wrong "ulimit -v: $(cat "$tmp/out" "$tmp/err")"
+error_has 'no superpage is (to be had: direct map: no .* of address space|free)'
+(ulimit -f 1000 && exec "$CONTIG" run --report true) >"$tmp/out" 2>"$tmp/err"
+[ $? -eq 125 ] || wrong "ulimit -f: $(cat "$tmp/err")"
+error_has '^contig run: report: no room under the limit on files \(ulimit -f\)'
+
 # What is asked of a place is tried before the start, by what the program will
 # find: the first superpage has never been anybody's.
 run 125 run --node 63 true
