@@ -375,8 +375,13 @@ static void *alloc_run(size_t size, size_t align, bool zero)
 		spare = spare_flags(size);
 		p = spare ? shim_je_mallocx(size, flags | spare) : NULL;
 	}
-	if (!p)
+	if (!p) {
+		shim_count(SHIM_CALLS, 1);
+		shim_count(SHIM_ASKED, size);
+		shim_count(SHIM_CALLS_LARGE, 1);
+		shim_count(SHIM_ASKED_LARGE, size);
 		return refuse(size);
+	}
 	count_large(size, promise);
 	/* Whatever was looked for in vain. */
 	errno = error;

@@ -71,6 +71,7 @@ struct run_input {
 	struct emitter_options output;
 	struct run_settings settings;
 	struct promise_wanted wanted;
+	char node[16];
 	uint64_t threshold;
 	bool require, report;
 	const char *report_file;
@@ -125,7 +126,9 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case OPTION_NODE:
 		input->wanted.node =
 			(int)options_number(state, "--node", arg, 0, HOST_NODES_MAX - 1);
-		run_set(&input->settings, "CONTIG_NODE", arg);
+		/* As the shim reads it: 0x1 is no number there. */
+		snprintf(input->node, sizeof(input->node), "%d", input->wanted.node);
+		run_set(&input->settings, "CONTIG_NODE", input->node);
 		return 0;
 	case OPTION_THRESHOLD:
 		input->threshold = size_above_0(state, "--threshold", arg);

@@ -281,7 +281,7 @@ static void for_people(struct emitter *e, const struct sum *sum,
 		       const struct report_ending *ending)
 {
 	const uint64_t *c = sum->counter;
-	uint64_t large = c[SHIM_LARGE_KEPT] + c[SHIM_LARGE_BROKEN];
+	uint64_t large = c[SHIM_ASKED_LARGE];
 	uint64_t mapped = c[SHIM_MAPPED] | c[SHIM_MAPPED_LEFT] | c[SHIM_MAPPED_ASIDE];
 	uint64_t forks = c[SHIM_FORKS_PINNED] | c[SHIM_FORKS_SWAPPED] | c[SHIM_FORKS_COW] |
 			 c[SHIM_FORKS_REFUSED];

@@ -149,6 +149,8 @@ for line in CONTIG_RUN_BELOW=4G CONTIG_RUN_ALIGN=2M CONTIG_NODE=0 CONTIG_RUN_THR
 	CONTIG_GROW=never CONTIG_RESTRICT=a:b "LD_PRELOAD=$shim"; do
 	grep -qxF "$line" "$tmp/out" || wrong "environment: no $line"
 done
+run 0 run --node 0x0 -- env
+grep -qx CONTIG_NODE=0 "$tmp/out" || wrong "--node 0x0: $(grep NODE "$tmp/out")"
 CONTIG_RUN_STRICT=1 run 0 run --fallback -- env
 grep -q CONTIG_RUN_STRICT "$tmp/out" && wrong "--fallback leaves CONTIG_RUN_STRICT"
 # What nobody understands is told of once, whatever the program starts, and
