@@ -49,23 +49,34 @@ static bool begins(const char *text, const char *word)
 	return !strncmp(text, word, strlen(word));
 }
 
-/* What a needed library or a dynamic symbol tells. */
-static const char *sanitizer_of(const char *word)
-{
-	static const struct {
-		const char *word, *name;
-	} signs[] = {
-		{"libasan.so", "address"},	      {"__asan_init", "address"},
-		{"libclang_rt.asan", "address"},      {"libtsan.so", "thread"},
-		{"__tsan_init", "thread"},	      {"libclang_rt.tsan", "thread"},
-		{"liblsan.so", "leak"},		      {"__msan_init", "memory"},
-		{"libhwasan.so", "hardware-address"}, {"__hwasan_init", "hardware-address"},
-	};
+/*
+ * What a needed library or a dynamic symbol tells, from the most to the least
+ * certain.  Where gcc links a runtime in, only what it would like of others
+ * is left to see; that of the undefined behaviour sanitizer, which is content
+ * with any malloc, has clang's last sign, too.
+ */
+static const struct sign {
+	const char *word, *name;
+} signs[] = {
+	{"libasan.so", "address"},	      {"__asan_init", "address"},
+	{"libclang_rt.asan", "address"},      {"libtsan.so", "thread"},
+	{"__tsan_init", "thread"},	      {"libclang_rt.tsan", "thread"},
+	{"liblsan.so", "leak"},		      {"__msan_init", "memory"},
+	{"libhwasan.so", "hardware-address"}, {"__hwasan_init", "hardware-address"},
+	{"__lsan_is_turned_off", "address or leak"},
+	{"__ubsan_handle_", NULL},	      {"__sanitizer_symbolize_code", "thread"},
+};
 
-	for (size_t i = 0; i < sizeof(signs) / sizeof(signs[0]); i++)
-		if (begins(word, signs[i].word))
-			return signs[i].name;
-	return NULL;
+#define SIGNS (sizeof(signs) / sizeof(signs[0]))
+
+/* The first of them that a word is; SIGNS: none. */
+static size_t sign_of(const char *word)
+{
+	size_t i = 0;
+
+	while (i < SIGNS && !begins(word, signs[i].word))
+		i++;
+	return i;
 }
 
 /*
@@ -74,6 +85,7 @@ static const char *sanitizer_of(const char *word)
  */
 static int find_sanitizer(int fd, uint64_t offset, uint64_t size, struct elf_facts *out)
 {
+	size_t best = SIGNS;
 	char *strings;
 	int error;
 
@@ -84,9 +96,12 @@ static int find_sanitizer(int fd, uint64_t offset, uint64_t size, struct elf_fac
 		return -ENOMEM;
 	strings[size] = '\0';
 	error = read_at(fd, strings, size, offset);
-	for (uint64_t i = 0; !error && !out->sanitizer && i < size;
-	     i += strlen(strings + i) + 1)
-		out->sanitizer = sanitizer_of(strings + i);
+	for (uint64_t i = 0; !error && i < size; i += strlen(strings + i) + 1) {
+		size_t sign = sign_of(strings + i);
+
+		best = sign < best ? sign : best;
+	}
+	out->sanitizer = best < SIGNS ? signs[best].name : NULL;
 	free(strings);
 	return error;
 }

@@ -223,6 +223,20 @@ fi
 if clang -fsanitize=address -o "$tmp/asan" "$tmp/p.c" 2>/dev/null; then
 	helpless 'address sanitizer' "$tmp/asan"
 fi
+for sanitizer in address thread; do
+	if $CC -fsanitize=$sanitizer -static-lib"${sanitizer%"${sanitizer#?}"}"san -o "$tmp/linked" \
+		"$tmp/p.c" 2>/dev/null; then
+		# Where the kernel puts things, gcc's own may not start.
+		helpless "was built with the .*$sanitizer.* sanitizer" "$tmp/linked" broken
+	fi
+done
+# Which brings no malloc of its own.
+for compiler in "$CC" "$CC -static-libubsan" clang; do
+	if $compiler -fsanitize=undefined -o "$tmp/undefined" "$tmp/p.c" 2>/dev/null; then
+		run 3 run "$tmp/undefined"
+		grep -q sanitizer "$tmp/err" && wrong "$compiler -fsanitize=undefined: $(cat "$tmp/err")"
+	fi
+done
 # The class and the machine of its header changed, so that it can't run here.
 cp "$tmp/p" "$tmp/narrow"
 printf '\001' | dd of="$tmp/narrow" bs=1 seek=4 conv=notrunc 2>/dev/null
