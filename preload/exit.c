@@ -51,14 +51,16 @@ unsigned int shim_exit_unpin(void)
 	int saved = errno;
 	unsigned int n = 0;
 
-	/* Memory alone, and in a child of vfork(2) its parent's, as the slot is. */
-	if (shim_options.active)
-		shim_engine_count_flush();
-	if (filtered)
+	if (!shim_options.active)
 		return 0;
-	/* A child of vfork(2) has its parent's pins before it. */
-	if (shim_options.active && shim_own_process())
+	/* A child of vfork(2) has its parent's pins before it, and a bare copy of a
+	 * process what its parent will count. */
+	if (filtered) {
+		shim_engine_count_flush();
+	} else if (shim_own_process()) {
+		shim_engine_count_flush();
 		n = contig_pin_release_now();
+	}
 	errno = saved;
 	return n;
 }
@@ -101,12 +103,16 @@ __attribute__((constructor)) static void at_start(void)
 
 __attribute__((destructor)) static void at_end(void)
 {
-	if (shim_options.active)
-		shim_engine_count_flush();
-	if (!shim_options.active || filtered || !shim_own_process())
+	bool own;
+
+	if (!shim_options.active)
 		return;
-	shim_report_exit();
+	own = !filtered && shim_own_process();
+	if (own)
+		shim_report_exit();
 	shim_exit_unpin();
+	if (!own)
+		return;
 	/* Called in a signal handler, exit() may have interrupted anything. */
 	if (!shim_inside())
 		shim_mappings_exit();

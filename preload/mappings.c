@@ -741,6 +741,8 @@ bool shim_mapping_extend(uintptr_t start, size_t len, size_t new_len)
 	area->cut += new_len - len;
 	mark_live(area, start + len, new_len - len);
 	count_run(area, new_len - len);
+	if (area->contiguous)
+		shim_count_max(SHIM_LARGEST_RUN, new_len);
 	if (!rest_of(area))
 		rest_used_up(area);
 	return true;

@@ -384,6 +384,8 @@ static void grows_strict(void)
 	require(!counted(SHIM_BASE_PAGES) && !counted(SHIM_LARGE_BROKEN), "%zu on base pages",
 		(size_t)counted(SHIM_BASE_PAGES));
 	require(counted(SHIM_REFUSED) >= 1, "not refused");
+	require(counted(SHIM_LARGEST_RUN) >= 2 * MIB, "the longest is %zu",
+		(size_t)counted(SHIM_LARGEST_RUN));
 }
 
 /* A superpage is as promised; base pages at its end or beyond the limit aren't.
