@@ -4,9 +4,12 @@
 #include "base/log.h"
 #include "base/size.h"
 
+#include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
+#include <unistd.h>
 
 struct shim_options shim_options = {
 	.threshold = SHIM_THRESHOLD_DEFAULT,
@@ -80,6 +83,19 @@ static bool flag_from(const char *name)
 	return value && !strcmp(value, "1");
 }
 
+static bool is_there(int node)
+{
+	char path[64];
+	int error = errno;
+	bool there;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d", node);
+	/* A kernel without NUMA tells of none, and node 0 is all there is. */
+	there = !node || !access(path, F_OK);
+	errno = error;
+	return there;
+}
+
 static void node_from(const char *name)
 {
 	const char *value = get(name);
@@ -90,7 +106,7 @@ static void node_from(const char *name)
 		return;
 	node = strtol(value, &end, 10);
 	/* The core reads it too, and complains. */
-	if (end != value && !*end && node >= 0 && node < 1024)
+	if (end != value && !*end && node >= 0 && node < 1024 && is_there((int)node))
 		shim_options.node = (int)node;
 }
 
@@ -151,7 +167,7 @@ static void all_from_environment(void)
 		shim_options.threshold = size;
 	if (size_from("CONTIG_RUN_ALIGN", &size)) {
 		if (size & (size - 1) || size > UINT64_C(1) << 30)
-			contig_warn("CONTIG_RUN_ALIGN: not a power of two up to 1G; ignored");
+			bad("CONTIG_RUN_ALIGN", get("CONTIG_RUN_ALIGN"), "a power of two up to 1G");
 		else
 			shim_options.align = size;
 	}

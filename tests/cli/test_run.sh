@@ -399,6 +399,10 @@ for way in exit _exit quick_exit exec; do
 	json_is '[p["asked"] for p in d["processes"] if p["name"] == "last"][0] >= 308192'
 	json_is 'd["total"]["metadata"] >= 65536'
 done
+# A node that is not there is not asked for, of heap or of mappings.
+"$CONTIG" run --report=json:"$tmp/out" -- env CONTIG_NODE=63 \
+	"$top_builddir/tests/integration/victim_mmap" sizes >/dev/null 2>"$tmp/err"
+json_is 'd["total"]["calls_large"] and not any("node 63" in r["what"] for r in d["reasons"])'
 # A reason says each thing once, and nothing by half.
 "$CONTIG" run --sources 1g --report=json:"$tmp/out" -- "$tmp/last" exit 2>"$tmp/err"
 json_is 'all(len(set(w)) == len(w) for w in [r["what"].split("; ") for r in d["reasons"]])'
@@ -413,6 +417,9 @@ json_is '[r["times"] for r in d["reasons"] if "CONTIG_RESTRICT" in r["what"]] ==
 run 0 run --restrict true --report -- sh -c '/bin/true; :'
 error_has '^contig run: sh: exit 0, 2 processes'
 error_has '^Aside: +1 process'
+printf '#!/bin/sh\n:\n' >"$tmp/job" && chmod +x "$tmp/job"
+"$CONTIG" run --restrict job --report=json:"$tmp/out" -- "$tmp/job" 2>"$tmp/err"
+json_is '[(p["name"], p["state"]) for p in d["processes"]] == [("job", "exited")]'
 run 0 run --restrict nothing --report -- sh -c '/bin/true; :'
 error_has '^Nothing: +all stand aside'
 # And leave the others room: beyond some, they are counted only.
