@@ -12,6 +12,7 @@
 #include "run_program.h"
 #include "run_promise.h"
 #include "run_report.h"
+#include "run_say.h"
 #include "run_variables.h"
 
 #include <errno.h>
@@ -20,12 +21,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define THRESHOLD_DEFAULT 65536
-#define COLUMNS_LEAST 40
 
 enum {
 	OPTION_BELOW = OPTION_FIRST,
@@ -198,57 +197,28 @@ static const struct argp argp = {
 	"none.",
 	NULL, NULL, NULL};
 
-/* Columns of a terminal; into anything else each message is one line. */
-static size_t width_of_stderr(void)
-{
-	struct winsize size;
-
-	if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) || size.ws_col < COLUMNS_LEAST)
-		return SIZE_MAX;
-	return size.ws_col;
-}
-
-static void say(const char *object, const char *text)
-{
-	size_t width = width_of_stderr(), at = 0;
-	char *line, *save;
-
-	if (width == SIZE_MAX || asprintf(&line, "contig run: %s: %s", object, text) < 0) {
-		fprintf(stderr, "contig run: %s: %s\n", object, text);
-		return;
-	}
-	for (char *word = strtok_r(line, " ", &save); word; word = strtok_r(NULL, " ", &save)) {
-		if (at && at + 1 + strlen(word) >= width)
-			at = (size_t)fprintf(stderr, "\n  %s", word) - 1;
-		else
-			at += (size_t)fprintf(stderr, "%s%s", at ? " " : "", word);
-	}
-	fputc('\n', stderr);
-	free(line);
-}
-
 /* false: --require, and it can't be helped. */
 static bool program_is_fit(const struct run_input *input, const struct program *program)
 {
 	if (program->why[0])
-		say(program->judged, program->why);
+		run_say(program->judged, program->why);
 	if (program->help == PROGRAM_HELPED || !input->require)
 		return true;
-	say(program->path, "not started (--require)");
+	run_say(program->path, "not started (--require)");
 	return false;
 }
 
 static bool promise_is_fit(const struct run_input *input, const struct promise *promise)
 {
 	for (unsigned int i = 0; i < promise->n; i++) {
-		say(promise->doubt[i].slow ? "this will be slow" : "the promise can't be kept",
+		run_say(promise->doubt[i].slow ? "this will be slow" : "the promise can't be kept",
 		    promise->doubt[i].why);
 		if (promise->doubt[i].mend[0])
 			fprintf(stderr, "  mend: %s\n", promise->doubt[i].mend);
 	}
 	if (promise->n == promise->n_slow || !input->require)
 		return true;
-	say(input->program[0],
+	run_say(input->program[0],
 	    promise->n > promise->n_slow + promise->n_long ? "not started (--require)" :
 	    "not started (--require; --require=2M where no block is longer)");
 	return false;
@@ -302,18 +272,18 @@ static int run_and_report(struct run_input *input, const struct program *program
 	int target, error = report_create(&report);
 
 	if (error) {
-		say("report", error == -EFBIG ? "no room under the limit on files (ulimit -f)" :
+		run_say("report", error == -EFBIG ? "no room under the limit on files (ulimit -f)" :
 				      strerror(-error));
 		return RUN_TROUBLE;
 	}
 	target = report_target(input);
 	if (target < 0) {
-		say(input->report_file ? input->report_file : "standard error",
+		run_say(input->report_file ? input->report_file : "standard error",
 		    strerror(errno));
 		return RUN_TROUBLE;
 	}
 	if (setenv("CONTIG_REPORT", report.name, 1)) {
-		say("environment", strerror(errno));
+		run_say("environment", strerror(errno));
 		return RUN_TROUBLE;
 	}
 	error = child_run(program, input->program, contig_sigpipe, &ending.status);
@@ -322,7 +292,7 @@ static int run_and_report(struct run_input *input, const struct program *program
 	ending.elapsed_ns = clock_ns() - start;
 	/* The emitter writes on standard output; ours was the program's. */
 	if (dup2(target, STDOUT_FILENO) < 0) {
-		say("report", strerror(errno));
+		run_say("report", strerror(errno));
 	} else {
 		report_emit(&report, &ending, input->output.columns, e);
 		emitter_finish(e, 0);
@@ -353,9 +323,9 @@ static bool columns_exist(struct emitter *e)
 /* false: --require, and what was asked for isn't known. */
 static bool variables_are_fit(const struct run_input *input)
 {
-	if (!variables_complain(&input->settings, say) || !input->require)
+	if (!variables_complain(&input->settings, run_say) || !input->require)
 		return true;
-	say(input->program[0], "not started (--require)");
+	run_say(input->program[0], "not started (--require)");
 	return false;
 }
 
@@ -378,12 +348,12 @@ int cmd_run(int argc, char **argv)
 		return RUN_TROUBLE;
 	problem = run_shim_problem(shim);
 	if (problem) {
-		say(shim, problem);
+		run_say(shim, problem);
 		return RUN_TROUBLE;
 	}
 	error = program_find(input.program, &program);
 	if (error) {
-		say(input.program[0], program.why[0] ? program.why : strerror(-error));
+		run_say(input.program[0], program.why[0] ? program.why : strerror(-error));
 		return error == -ENOENT ? RUN_NOT_FOUND : RUN_NOT_STARTED;
 	}
 	if (!variables_are_fit(&input) || !program_is_fit(&input, &program))
@@ -392,7 +362,7 @@ int cmd_run(int argc, char **argv)
 		return RUN_TROUBLE;
 	error = run_environment(&input.settings, shim, program.help != PROGRAM_SPARED);
 	if (error) {
-		say("environment", strerror(-error));
+		run_say("environment", strerror(-error));
 		return RUN_TROUBLE;
 	}
 	/* By the settings that the program will find. */

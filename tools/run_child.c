@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 #include "run_child.h"
 
+#include "run_say.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdbool.h>
@@ -19,11 +21,14 @@ static const int passed_on[] = {SIGHUP,	 SIGINT,  SIGQUIT, SIGTERM,
 
 static int not_started(const struct program *program, int error)
 {
+	char text[sizeof(program->loader) + 64];
+
 	if (error == ENOENT && program->loader[0] && access(program->loader, F_OK))
-		fprintf(stderr, "contig run: %s: its loader %s: %s\n", program->path,
-			program->loader, strerror(error));
+		snprintf(text, sizeof(text), "its loader %s: %s", program->loader,
+			 strerror(error));
 	else
-		fprintf(stderr, "contig run: %s: %s\n", program->path, strerror(error));
+		snprintf(text, sizeof(text), "%s", strerror(error));
+	run_say(program->path, text);
 	return error == ENOENT ? RUN_NOT_FOUND : RUN_NOT_STARTED;
 }
 
@@ -78,7 +83,7 @@ int child_run(const struct program *program, char *const *argv, void (*sigpipe)(
 	for (size_t i = 0; i < N_PASSED_ON; i++)
 		sigaddset(&set, passed_on[i]);
 	if (pipe2(channel, O_CLOEXEC)) {
-		fprintf(stderr, "contig run: pipe: %s\n", strerror(errno));
+		run_say("pipe", strerror(errno));
 		return RUN_TROUBLE;
 	}
 	/* A caller that ignores SIGCHLD would have no status to wait for. */
@@ -86,7 +91,7 @@ int child_run(const struct program *program, char *const *argv, void (*sigpipe)(
 	sigprocmask(SIG_BLOCK, &set, &before);
 	pid = fork();
 	if (pid < 0) {
-		fprintf(stderr, "contig run: fork: %s\n", strerror(errno));
+		run_say("fork", strerror(errno));
 		close(channel[0]);
 		close(channel[1]);
 		return RUN_TROUBLE;

@@ -249,6 +249,10 @@ if [ ! -e /proc/sys/fs/binfmt_misc/qemu-riscv64 ]; then
 	run 126 run "$tmp/foreign"
 	error_has "^contig run: $tmp/foreign: Exec format error"
 fi
+# What a file names is not for the terminal to obey.
+printf '#!/\033[31mred\n' >"$tmp/red" && chmod +x "$tmp/red"
+run 127 run "$tmp/red"
+error_has 'its interpreter /\?\[31mred: No such file'
 # Damaged headers are survived.
 python3 - "$CONTIG" "$tmp/p" "$tmp/damaged" <<'PY' || wrong "a damaged header"
 import os, random, subprocess, sys
