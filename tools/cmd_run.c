@@ -216,10 +216,10 @@ static bool promise_is_fit(const struct run_input *input, const struct promise *
 		if (promise->doubt[i].mend[0])
 			fprintf(stderr, "  mend: %s\n", promise->doubt[i].mend);
 	}
-	if (promise->n == promise->n_slow || !input->require)
+	if (promise->n == promise->n_slow + promise->n_chosen || !input->require)
 		return true;
 	run_say(input->program[0],
-	    promise->n > promise->n_slow + promise->n_long ? "not started (--require)" :
+	    promise->n > promise->n_slow + promise->n_chosen + promise->n_long ? "not started (--require)" :
 	    "not started (--require; --require=2M where no block is longer)");
 	return false;
 }

@@ -50,6 +50,13 @@ static void doubt(struct promise *out, const char *mend, const char *format, ...
 		(out)->n_slow++;                              \
 	} while (0)
 
+/* It is what was asked for. */
+#define chosen(out, ...)                                      \
+	do {                                                  \
+		doubt((out), __VA_ARGS__);                    \
+		(out)->n_chosen++;                            \
+	} while (0)
+
 /* Blocks that fit into a superpage are not concerned. */
 #define long_only(out, ...)                                   \
 	do {                                                  \
@@ -85,6 +92,9 @@ static void examine_sources(const struct promise_wanted *wanted, const struct do
 		doubt(out, "", "the limit of %s is less than a superpage", limit);
 	else if (wanted->limit && wanted->limit < wanted->run)
 		doubt(out, "", "the limit of %s is less than a block of %s", limit, run);
+	if (!(wanted->sources & CONTIG_SOURCE_THP))
+		chosen(out, "", "mappings and shared memory only come from thp, which the "
+		       "sources allowed leave out");
 	if (!facts->memory_room) {
 		check = check_of(doctor, "memory available");
 		doubt(out, check->mend, "no memory: %s", check->found);
@@ -314,10 +324,10 @@ void promise_examine(const struct promise_wanted *wanted, struct promise *out)
 	doctor_available(doctor, &facts);
 	doctor_cgroups(doctor, &facts);
 	examine_frames(wanted, doctor, &facts, out);
-	doubts = out->n;
+	doubts = out->n - out->n_chosen;
 	examine_sources(wanted, doctor, &facts, out);
 	/* Where there is none at all, the place doesn't matter. */
-	if (out->n == doubts && !simulated)
+	if (out->n - out->n_chosen == doubts && !simulated)
 		examine_memory(wanted, &facts, out);
 	examine_wiring(wanted, out);
 	doctor_free(doctor);

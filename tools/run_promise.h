@@ -27,6 +27,7 @@ struct promise {
 	const char *level, *wiring; /* what most memory will get */
 	unsigned int n;		    /* 0: it can be kept, as far as can be told before */
 	unsigned int n_slow;	    /* of n: it can be kept, perhaps, at a price */
+	unsigned int n_chosen;	    /* of n: by the user's own wish, so no reason not to start */
 	unsigned int n_long;	    /* of n: only blocks longer than a superpage are meant */
 	struct {
 		bool slow;

@@ -476,7 +476,7 @@ static const struct test_case cases[] = {
 	 "CONTIG_SOURCES=2m"},
 	{"userfaults", userfaults, 0, CASE_ROOT | CASE_NO_SANITIZER, NULL},
 	{"segment", segment, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
-	{"segments_strict", segments_strict, 0, CASE_NO_SANITIZER,
+	{"segments_strict", segments_strict, 0, CASE_SEES | CASE_NO_SANITIZER,
 	 "CONTIG_RUN_STRICT=1 CONTIG_LIMIT=12M"},
 	{"segments_left", segments_left, 0, CASE_NO_SANITIZER, "CONTIG_LIMIT=12M"},
 	{"segments_hugetlb", segments_hugetlb, 2, CASE_ROOT | CASE_NO_SANITIZER,

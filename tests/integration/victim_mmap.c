@@ -1623,7 +1623,7 @@ static void attach_new(size_t len, int flags)
 	struct shmid_ds info;
 	char *p;
 
-	if (id < 0 && errno == ENOSPC)
+	if (id < 0 && (errno == ENOSPC || errno == EPERM))
 		exit(77);
 	need(id >= 0);
 	p = shmat(id, NULL, 0);
