@@ -154,7 +154,7 @@ static bool is_hopeless(const struct attempt *a, struct candidates *c, size_t ne
 {
 	struct hugetlb_counts counts;
 
-	if (a->source != CONTIG_SOURCE_2M || a->surplus ||
+	if (a->source != CONTIG_SOURCE_2M || a->surplus || a->nowait ||
 	    contig_hugetlb_counts(SUPERPAGE_SIZE, HUGETLB_ALL_NODES, &counts) < 0 ||
 	    c->n + counts.free < need)
 		return false;
