@@ -8,6 +8,7 @@
 #include "preload/calm.h"
 #include "preload/fork.h"
 #include "preload/inside.h"
+#include "preload/loosen.h"
 #include "preload/mappings.h"
 #include "preload/options.h"
 #include "preload/raw.h"
@@ -329,15 +330,19 @@ static void *attach(int id, size_t size, int flags)
 	return va;
 }
 
-/* At an address given; with SHM_REMAP it may be over a mapping of ours. */
+/* At an address given; with SHM_REMAP it may be over memory of ours. */
 static void *attach_at(int id, const void *addr, int flags, size_t size)
 {
 	uintptr_t start = align_down((uintptr_t)addr, FRAME_SIZE);
 	size_t len = align_up(size, FRAME_SIZE);
 	void *va;
 
-	if (!shim_mapping_near((void *)start, len))
+	if (!shim_mapping_near((void *)start, len)) {
+		/* Or over a part of a malloc'ed block. */
+		if (flags & SHM_REMAP)
+			shim_loosen((void *)start, len);
 		return shim_raw_shmat(id, addr, flags);
+	}
 	shim_mapping_lock();
 	shim_mapping_uncover(start, len);
 	va = shim_raw_shmat(id, addr, flags);

@@ -1297,9 +1297,18 @@ static void case_protects(void)
 {
 	enum { BLOCKS = 64, LEN = 96 * 1024, BIG = 7 << 20 };
 	char *small[4 * BLOCKS], *p[BLOCKS], *big, *q;
-	int status;
+	int status, segment;
 	pid_t child;
 
+	/* A segment in the place of a part. */
+	q = block(2 * MIB, 2 * MIB, 9);
+	segment = shmget(IPC_PRIVATE, PAGE, IPC_CREAT | 0600);
+	need(segment >= 0 && shmat(segment, q + 8 * PAGE, SHM_REMAP) == q + 8 * PAGE);
+	need(!shmctl(segment, IPC_RMID, NULL));
+	need(q[8 * PAGE - 1] == 9 && q[8 * PAGE] == 0 && q[9 * PAGE] == 9);
+	need(!shmdt(q + 8 * PAGE) && !is_mapped(q + 8 * PAGE));
+	need(mmap(q + 8 * PAGE, PAGE, RW, ANON | MAP_FIXED, -1, 0) == q + 8 * PAGE);
+	free(q);
 	for (int i = 0; i < 4 * BLOCKS; i++) {
 		small[i] = malloc(3000);
 		memset(small[i], i, 3000);
