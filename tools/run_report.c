@@ -178,16 +178,20 @@ static struct sum *add_up(const struct shim_report *map)
 {
 	struct sum *sum = calloc(1, sizeof(*sum));
 	uint32_t next = __atomic_load_n(&map->next, __ATOMIC_ACQUIRE);
+	size_t size;
 
 	if (!sum)
 		return NULL;
 	sum->overflown = next >= SHIM_SLOTS;
 	sum->n = next < SHIM_SLOTS ? next : SHIM_SLOTS;
-	sum->processes = calloc(sum->n ? sum->n : 1, sizeof(*sum->processes));
+	/* Slots are aligned to cache lines, which calloc() doesn't know. */
+	size = (sum->n ? sum->n : 1) * sizeof(*sum->processes);
+	sum->processes = aligned_alloc(_Alignof(struct process), size);
 	if (!sum->processes) {
 		free(sum);
 		return NULL;
 	}
+	memset(sum->processes, 0, size);
 	for (size_t i = 0; i < sum->n; i++) {
 		struct shim_slot *slot = &sum->processes[i].slot;
 
