@@ -262,10 +262,14 @@ int shim_mapping_run_make(void *va, size_t n, const struct mapping_wish *wish,
 	/* Pinning can have moved them: looked at afterwards. */
 	seen = look(va, n, &out->first);
 	out->contiguous = seen == 1 || (seen < 0 && n == 1);
+	/* Neighbours, but elsewhere: not what was asked for. */
+	if (seen == 1 && wish->align && (out->first << FRAME_SHIFT) & (wish->align - 1))
+		out->contiguous = false;
 	if (out->wiring != CONTIG_WIRING_PINNED)
 		out->why = why_loose(out->pin);
 	else if (!out->contiguous)
 		out->why = seen < 0 ? "mappings: frames are hidden: a run longer than 2 MiB can't be proved" :
-				      "mappings: no run of superpages as long as that";
+			   seen ? "mappings: no superpages so aligned were found (--align)" :
+				  "mappings: no run of superpages as long as that";
 	return 0;
 }

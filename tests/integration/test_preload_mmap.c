@@ -221,6 +221,23 @@ static void aligned(void)
 	check_breaks(victim("aligned"));
 }
 
+/* Kept only when it is so: which the state of memory decides. */
+static void aligned_far(void)
+{
+	bool is_aligned = !strcmp(victim("aligned_far"), "aligned\n");
+
+	require(is_aligned || !counted(SHIM_LARGE_KEPT), "%zu bytes kept, not aligned",
+		(size_t)counted(SHIM_LARGE_KEPT));
+}
+
+static void aligned_strict(void)
+{
+	const char *text = victim("aligned_far");
+
+	require(!strcmp(text, "aligned\n") || !strcmp(text, "Cannot allocate memory\n"), "%s",
+		text);
+}
+
 static void grows(void)
 {
 	check_breaks(victim("grows"));
@@ -459,6 +476,9 @@ static const struct test_case cases[] = {
 	 NULL},
 	{"runs", runs, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"aligned", aligned, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
+	{"aligned_far", aligned_far, 0, CASE_SEES | CASE_NO_SANITIZER, "CONTIG_RUN_ALIGN=64M"},
+	{"aligned_strict", aligned_strict, 0, CASE_SEES | CASE_NO_SANITIZER,
+	 "CONTIG_RUN_ALIGN=64M CONTIG_RUN_STRICT=1"},
 	{"grows", grows, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"gives_back", gives_back, 0, CASE_SLOW | CASE_NO_SANITIZER, NULL},
 	{"reserves", reserves, 0, CASE_NO_SANITIZER, NULL},

@@ -825,6 +825,21 @@ static void case_aligned(void)
 	}
 }
 
+/* Whether a mapping begins where CONTIG_RUN_ALIGN=64M would have it. */
+static void case_aligned_far(void)
+{
+	char *p = mmap(NULL, 64 * KIB, RW, ANON, -1, 0);
+	uint64_t frame;
+
+	if (p == MAP_FAILED) {
+		printf("%s\n", strerror(errno));
+		return;
+	}
+	memset(p, 1, 64 * KIB);
+	need(frames_of(p, 1, &frame));
+	printf("%s\n", frame % (64 * MIB / PAGE) ? "elsewhere" : "aligned");
+}
+
 /* A block that grows stays whole, and keeps its content. */
 static void case_grows(void)
 {
@@ -1667,7 +1682,7 @@ static const struct {
 	{"aligned", case_aligned}, {"grows", case_grows},	    {"drops", case_drops},
 	{"threads", case_threads}, {"signals", case_signals},	    {"fork", case_fork},
 	{"segment", case_segment}, {"sizes", case_sizes},
-	{"grows_on", case_grows_on},
+	{"grows_on", case_grows_on}, {"aligned_far", case_aligned_far},
 	{"attaches", case_attaches}, {"attaches_hugetlb", case_attaches_hugetlb},
 	{"userfaults", case_userfaults},
 	{"beyond", case_beyond},   {"pieces", case_pieces},
