@@ -53,15 +53,18 @@ static __thread bool stale_cache __attribute__((tls_model("initial-exec")));
 static pthread_key_t thread_key;
 static bool key_made;
 
-/* Large requests of this thread that the report doesn't have yet. */
+/* Large requests of this thread that the report doesn't have yet: so few of
+ * all that little is missing when it is killed. */
 struct large_batch {
 	uint32_t calls;
 	uint64_t asked, kept, contiguous, wired;
 };
 #define LARGE_BATCH_CALLS 64
+#define LARGE_BATCH_SHARE 32
 #define LARGE_BATCH_BYTES (1u << 20)
 
 static __thread struct large_batch large __attribute__((tls_model("initial-exec")));
+static __thread uint32_t large_told __attribute__((tls_model("initial-exec"))); /* calls */
 
 static void large_flush(void)
 {
@@ -71,6 +74,8 @@ static void large_flush(void)
 	large = (struct large_batch){0};
 	if (!batch.calls)
 		return;
+	if (large_told < LARGE_BATCH_CALLS * LARGE_BATCH_SHARE)
+		large_told += batch.calls;
 	shim_count(SHIM_CALLS, batch.calls);
 	shim_count(SHIM_CALLS_LARGE, batch.calls);
 	shim_count(SHIM_ASKED, batch.asked);
@@ -105,7 +110,7 @@ static void count_large(size_t size, struct promise promise)
 	large.contiguous += promise.contiguous ? size : 0;
 	large.wired += promise.wired ? size : 0;
 	large.kept += is_kept(promise) ? size : 0;
-	if (large.calls >= LARGE_BATCH_CALLS || large.asked >= LARGE_BATCH_BYTES)
+	if (large.calls > large_told / LARGE_BATCH_SHARE || large.asked >= LARGE_BATCH_BYTES)
 		large_flush();
 }
 
