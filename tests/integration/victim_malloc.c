@@ -518,8 +518,8 @@ static long status_kib(const char *field)
 static void modest(size_t unused)
 {
 	(void)unused;
-	for (int i = 0; i < 1000; i++)
-		free(malloc((size_t)i));
+	for (int i = 0; i < 500; i++)
+		free(hide(malloc((size_t)i)));
 	for (int i = 0; i < 100; i++)
 		hide(malloc(500));
 	/* Neither the library's direct map nor a superpage. */
