@@ -483,6 +483,7 @@ if can_be_nobody; then
 		read -r _ got _ pinned <"$tmp/out"
 		mv "$tmp/report" "$tmp/out"
 		json_is "d['total']['large_kept'] <= $pinned"
+		json_is "d['total']['large_wired'] <= $pinned"
 		json_is 'd["total"]["large_kept"] <= d["total"]["large_contiguous"]'
 		json_is 'd["total"]["large_kept"] <= d["total"]["large_wired"]'
 	}
