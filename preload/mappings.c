@@ -42,6 +42,8 @@
 #define WINDOW_LOWEST (UINT64_C(3) << 39)  /* 1.5 TiB */
 #define WINDOW_CHOICES 8u                  /* 256 GiB apart */
 #define WINDOW_BYTES (SLOTS * SUPERPAGE_SIZE)
+/* Tables become writable for so many slots at a time: 1 GiB, some 300 KiB. */
+#define COVER_SLOTS UINT32_C(512)
 
 /* A mapping is eager up to this size (CONTIG_RUN_MAP_LIMIT), and up to this
  * part of the memory that could be had; all together never take more than they
@@ -73,6 +75,7 @@ static struct table {
 	uint32_t *head;       /* by slot: first slot of its area + 1; 0 free */
 	uint16_t *slot_live;  /* by slot: pages */
 	struct area *area;    /* by slot */
+	uint32_t covered;     /* up to this slot the tables can be written */
 	uint32_t cursor;      /* where to look for free slots */
 	uint32_t first;       /* list; index + 1 */
 	uint32_t current;     /* the area whose rest new ones are cut from; index + 1 */
@@ -152,7 +155,8 @@ static size_t rest_of(const struct area *area)
 	return area ? area_end(area) - area->cut : 0;
 }
 
-/* One mapping for all tables: untouched parts cost nothing. */
+/* One mapping for all tables: untouched parts cost nothing, nor do they count
+ * (RLIMIT_DATA, overcommit) until they can be written. */
 static bool tables_make(void)
 {
 	size_t pages = (size_t)SLOTS * SUPERPAGE_FRAMES;
@@ -165,7 +169,7 @@ static bool tables_make(void)
 		return false;
 	/* After mlockall(MCL_FUTURE) all of it would be filled. */
 	syscall(SYS_munlock, p, bytes);
-	if (shim_raw_mprotect(p, bytes, PROT_READ | PROT_WRITE) < 0) {
+	if (shim_raw_mprotect(p, bytes, PROT_READ) < 0) {
 		shim_raw_munmap(p, bytes);
 		return false;
 	}
@@ -177,6 +181,31 @@ static bool tables_make(void)
 	table.slot_live = (uint16_t *)(void *)p;
 	p += SLOTS * sizeof(*table.slot_live);
 	table.page = (uint8_t *)p;
+	return true;
+}
+
+static bool make_writable(void *array, size_t element, uint32_t first, uint32_t end)
+{
+	uintptr_t from = align_down((uintptr_t)array + first * element, FRAME_SIZE);
+	uintptr_t to = align_up((uintptr_t)array + end * element, FRAME_SIZE);
+
+	return !shim_raw_mprotect((void *)from, to - from, PROT_READ | PROT_WRITE);
+}
+
+/* The tables of the slots before end, and of some more, can be written. */
+static bool tables_cover(uint32_t end)
+{
+	uint32_t first = table.covered;
+
+	if (end <= first)
+		return true;
+	end = (uint32_t)align_up(end, COVER_SLOTS); /* SLOTS is a multiple */
+	if (!make_writable(table.area, sizeof(*table.area), first, end) ||
+	    !make_writable(table.head, sizeof(*table.head), first, end) ||
+	    !make_writable(table.slot_live, sizeof(*table.slot_live), first, end) ||
+	    !make_writable(table.page, SUPERPAGE_FRAMES, first, end))
+		return false;
+	table.covered = end;
 	return true;
 }
 
@@ -259,6 +288,10 @@ static uint32_t slots_reserve(uint32_t n)
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE |
 					   MAP_FIXED_NOREPLACE, -1, 0);
 		if ((uintptr_t)va == slot_address(slot)) {
+			if (!tables_cover(slot + n)) {
+				shim_raw_munmap(va, n * SUPERPAGE_SIZE);
+				return 0;
+			}
 			table.cursor = slot + n < SLOTS ? slot + n : 1;
 			return slot;
 		}
@@ -453,7 +486,7 @@ static struct area *area_make(uint32_t n, const char **why)
 		return NULL;
 	slot = slots_reserve(n);
 	if (!slot) {
-		*why = "mappings: no address space (RLIMIT_AS)";
+		*why = "mappings: no address space (RLIMIT_AS, RLIMIT_DATA)";
 		contig_limit_return(n * SUPERPAGE_SIZE);
 		return NULL;
 	}
@@ -527,7 +560,7 @@ static void *alloc(size_t len, size_t slack, const char **why)
 	pthread_mutex_lock(&making);
 	if (table.closed || !set_up()) {
 		*why = table.closed ? "mappings: the program is exiting" :
-				      "mappings: no address space (RLIMIT_AS)";
+				      "mappings: no address space (RLIMIT_AS, RLIMIT_DATA)";
 		goto out;
 	}
 	pthread_mutex_lock(&lock);

@@ -440,6 +440,19 @@ EXPORT int madvise(void *addr, size_t length, int advice)
 	return r;
 }
 
+/* libc's comes to madvise(2) by another way. */
+EXPORT int posix_madvise(void *addr, size_t length, int advice)
+{
+	int saved = errno, error;
+
+	/* By POSIX it changes nothing that a program could see. */
+	if (advice == POSIX_MADV_DONTNEED)
+		return 0;
+	error = madvise(addr, length, advice) ? errno : 0;
+	errno = saved;
+	return error;
+}
+
 /*
  * Growing by copying: the new one is a run again.  The old one stays until
  * then, as it was if there is none.  *must: then it should have been.

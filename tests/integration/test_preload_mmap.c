@@ -248,6 +248,12 @@ static void gives_back(void)
 	expect("gives_back", "pinned: little\nresident: little\n");
 }
 
+static void little_data(void)
+{
+	expect("little_data", "mapped\n");
+	require(counted(SHIM_MAPPED) == 1 << 20, "%zu bytes mapped", (size_t)counted(SHIM_MAPPED));
+}
+
 static void reserves(void)
 {
 	static struct outcome alone;
@@ -481,6 +487,7 @@ static const struct test_case cases[] = {
 	 "CONTIG_RUN_ALIGN=64M CONTIG_RUN_STRICT=1"},
 	{"grows", grows, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"gives_back", gives_back, 0, CASE_SLOW | CASE_NO_SANITIZER, NULL},
+	{"little_data", little_data, 0, CASE_NO_SANITIZER, NULL},
 	{"reserves", reserves, 0, CASE_NO_SANITIZER, NULL},
 	{"drops", drops, 0, CASE_SEES | CASE_NO_SANITIZER, NULL},
 	{"threads", threads, 0, CASE_SLOW | CASE_NO_SANITIZER, NULL},

@@ -769,6 +769,20 @@ static void case_gives_back(void)
 		need(last[at] == 1);
 }
 
+/* With little data allowed there is room for a mapping, and what goes with it. */
+static void case_little_data(void)
+{
+	enum { LEN = MIB };
+	rlim_t most = (rlim_t)proc_number("/proc/self/status", "VmData") * KIB + 24 * MIB;
+	char *p;
+
+	need(!setrlimit(RLIMIT_DATA, &(struct rlimit){most, most}));
+	p = map(LEN);
+	memset(p, 1, LEN);
+	puts("mapped");
+	need(!munmap(p, LEN));
+}
+
 /* Address space that is only reserved costs nothing, however much it is. */
 static void case_reserves(void)
 {
@@ -1447,6 +1461,8 @@ static void take_hints(char *p, int fill)
 		errno = 0;
 		if (!madvise(other, 2 * PAGE, hints[i]) && madvise(p + PAGE, 2 * PAGE, hints[i]))
 			die("hint %d: %s", hints[i], strerror(errno));
+		if (hints[i] <= MADV_WILLNEED)
+			need(!posix_madvise(p + PAGE, 2 * PAGE, hints[i]));
 		need_all(p, PAGE, fill);
 		need_all(p + 3 * PAGE, PAGE, fill);
 		for (size_t at = PAGE; hints[i] != MADV_FREE && at < 3 * PAGE; at++)
@@ -1679,6 +1695,7 @@ static const struct {
 	void (*run)(void);
 } cases[] = {
 	{"runs", case_runs},	   {"gives_back", case_gives_back}, {"reserves", case_reserves},
+	{"little_data", case_little_data},
 	{"aligned", case_aligned}, {"grows", case_grows},	    {"drops", case_drops},
 	{"threads", case_threads}, {"signals", case_signals},	    {"fork", case_fork},
 	{"segment", case_segment}, {"sizes", case_sizes},
