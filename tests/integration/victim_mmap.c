@@ -867,6 +867,8 @@ static void case_grows(void)
 
 		need(q != MAP_FAILED);
 		p = q;
+		/* To the last byte of what was, and zeros from there on. */
+		need(p[len - 1] == (steps ? (char)(steps % 100 + 2) : 1));
 		for (size_t at = 0; at < more; at += 64)
 			need(!p[len + at]);
 		memset(p + len, (int)(++steps % 100) + 2, more);
