@@ -97,7 +97,6 @@ __attribute__((constructor)) static void at_start(void)
 	shim_options_read();
 	if (!shim_options.active)
 		return;
-	contig_pin_keep_descriptors();
 	at_quick_exit(at_quick_exit_handler);
 }
 

@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/size.h"
+#include "host/pin.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -197,6 +198,10 @@ void shim_options_read(void)
 		else
 			shim_options.active = true;
 	}
+	/* Before any pin: constructors of libraries that come before ours make
+	 * some, in a C++ program for one. */
+	if (shim_options.active)
+		contig_pin_keep_descriptors();
 	/* Twice at once would come to the same. */
 	__atomic_store_n(&done, true, __ATOMIC_RELEASE);
 }
