@@ -138,9 +138,6 @@ static size_t expect(const struct attempt *a, uint64_t size, size_t need)
 	return contig_limit_expect(need * size) ? need : 0;
 }
 
-/* So many superpages are worth a look at what is free before they are taken;
- * for fewer, when the first of them don't do. */
-#define LOOK_FIRST 32
 /* The first ones of a long run, where the search may not take for ever: what
  * they are like tells whether it is worth the rest.  Those that lie alone come
  * before, and tell nothing; nor does what takes longer than this. */
@@ -148,15 +145,13 @@ static size_t expect(const struct attempt *a, uint64_t size, size_t need)
 #define PROBE_ALONE 256
 #define PROBE_NS UINT64_C(50000000)
 
-/* The kernel's pool has no such run.  Not if it has too few pages at all: others
- * may be bringing some back, which is waited for. */
-static bool is_hopeless(const struct attempt *a, struct candidates *c, size_t need)
+/* The kernel's pool has no such run, nor with what was taken of it already. */
+static bool is_hopeless(const struct attempt *a, struct candidates *c)
 {
 	struct hugetlb_counts counts;
 
 	if (a->source != CONTIG_SOURCE_2M || a->surplus || a->nowait ||
-	    contig_hugetlb_counts(SUPERPAGE_SIZE, HUGETLB_ALL_NODES, &counts) < 0 ||
-	    c->n + counts.free < need)
+	    contig_hugetlb_counts(SUPERPAGE_SIZE, HUGETLB_ALL_NODES, &counts) < 0)
 		return false;
 	return !contig_outlook_good(c, a->request, (size_t)counts.free);
 }
@@ -182,8 +177,6 @@ static enum outcome search(const struct attempt *a, struct candidates *c, size_t
 {
 	size_t step = a->unlocked ? need : first_step(a, need, keep_most), alone = 0, got;
 
-	if (need >= LOOK_FIRST && is_hopeless(a, c, need))
-		return HOPELESS;
 	if (may_give_up(a, need)) {
 		alone = contig_buddy_lone_superpages(c->want.node);
 		if (alone > PROBE_ALONE)
@@ -208,7 +201,8 @@ static enum outcome search(const struct attempt *a, struct candidates *c, size_t
 		}
 		if (got < want)
 			return c->want.until && clock_ns() >= c->want.until ? TOO_LATE : NONE_LEFT;
-		if (need < LOOK_FIRST && c->n == want && is_hopeless(a, c, need))
+		/* After the first step only: that one meets most requests. */
+		if (c->n == want && is_hopeless(a, c))
 			return HOPELESS;
 		if (may_give_up(a, need) && !contig_outlook_likely(c, alone, need, most))
 			return UNLIKELY;
@@ -222,10 +216,7 @@ static void because_of(const struct attempt *a, struct candidates *c, enum outco
 {
 	char run[32];
 
-	if (!c->n && outcome == HOPELESS)
-		contig_attempt_because("%s: no such run among the superpages that are free",
-				       a->name);
-	else if (!c->n)
+	if (!c->n)
 		contig_attempt_because("%s: %s", a->name,
 				       *contig_reason_get() ? contig_reason_get() :
 							      "none to be had");
