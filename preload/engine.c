@@ -381,10 +381,7 @@ static void *alloc_run(size_t size, size_t align, bool zero)
 		p = spare ? shim_je_mallocx(size, flags | spare) : NULL;
 	}
 	if (!p) {
-		shim_count(SHIM_CALLS, 1);
-		shim_count(SHIM_ASKED, size);
-		shim_count(SHIM_CALLS_LARGE, 1);
-		shim_count(SHIM_ASKED_LARGE, size);
+		shim_count_asked(size);
 		return refuse(size);
 	}
 	count_large(size, promise);

@@ -65,11 +65,20 @@ unsigned int shim_exit_unpin(void)
 	return n;
 }
 
-static void leave(int status)
+/* The process ends, in whichever way.  True: it is one that tells of itself. */
+static bool tell_end(void)
 {
-	if (shim_options.active && !filtered && shim_own_process())
+	bool own = shim_options.active && !filtered && shim_own_process();
+
+	if (own)
 		shim_report_exit();
 	shim_exit_unpin();
+	return own;
+}
+
+static void leave(int status)
+{
+	tell_end();
 	shim_raw_exit_group(status);
 }
 
@@ -87,9 +96,7 @@ void _Exit(int status)
 
 static void at_quick_exit_handler(void)
 {
-	if (!filtered && shim_own_process())
-		shim_report_exit();
-	shim_exit_unpin();
+	tell_end();
 }
 
 __attribute__((constructor)) static void at_start(void)
@@ -102,17 +109,7 @@ __attribute__((constructor)) static void at_start(void)
 
 __attribute__((destructor)) static void at_end(void)
 {
-	bool own;
-
-	if (!shim_options.active)
-		return;
-	own = !filtered && shim_own_process();
-	if (own)
-		shim_report_exit();
-	shim_exit_unpin();
-	if (!own)
-		return;
 	/* Called in a signal handler, exit() may have interrupted anything. */
-	if (!shim_inside())
+	if (tell_end() && !shim_inside())
 		shim_mappings_exit();
 }

@@ -126,14 +126,6 @@ static void give_up(void *va, size_t len)
 	shim_mapping_unlock();
 }
 
-static void count_asked(size_t len)
-{
-	shim_count(SHIM_CALLS, 1);
-	shim_count(SHIM_ASKED, len);
-	shim_count(SHIM_CALLS_LARGE, 1);
-	shim_count(SHIM_ASKED_LARGE, len);
-}
-
 static void count_fallback(size_t len)
 {
 	shim_count(SHIM_FALLBACKS, 1);
@@ -153,7 +145,7 @@ static void *serve(size_t length, int flags, bool *fail)
 
 	*fail = false;
 	if (must)
-		count_asked(len);
+		shim_count_asked(len);
 	/* Beyond RLIMIT_MEMLOCK: let the kernel say so. */
 	if (va && (flags & MAP_LOCKED) && !lock_memory(va, len)) {
 		give_up(va, len);
@@ -469,7 +461,7 @@ static void *grow(void *old, size_t old_len, size_t new_len, bool may_move, bool
 		*why = "mappings: no room to grow in place";
 	if (!va)
 		return NULL;
-	count_asked(new_len);
+	shim_count_asked(new_len);
 	memcpy(va, old, old_len);
 	shim_mapping_lock();
 	shim_raw_munmap(old, old_len);
@@ -483,7 +475,7 @@ static void count_grown(size_t len, bool must, const char *why)
 {
 	shim_reason(why, len);
 	if (must) {
-		count_asked(len);
+		shim_count_asked(len);
 		count_fallback(len);
 	} else {
 		shim_count(SHIM_MAPPED_LEFT, len);
@@ -567,7 +559,7 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 		shim_mapping_is_ours((uintptr_t)old, old_len, true);
 	if (grows && shim_mapping_extend((uintptr_t)old, old_len, new_len)) {
 		shim_mapping_unlock();
-		count_asked(new_len - old_len);
+		shim_count_asked(new_len - old_len);
 		return old;
 	}
 	if (grows) {
@@ -576,7 +568,7 @@ EXPORT void *mremap(void *old, size_t old_size, size_t new_size, int flags, ...)
 		if (va)
 			return va;
 		if (must && shim_options.strict) {
-			count_asked(new_len - old_len);
+			shim_count_asked(new_len - old_len);
 			shim_count(SHIM_REFUSED, 1);
 			shim_reason(why, new_len - old_len);
 			errno = ENOMEM;

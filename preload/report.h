@@ -147,6 +147,15 @@ static inline void shim_count(enum shim_counter which, uint64_t n)
 	__atomic_fetch_add(&shim_slot->counter[which], n, __ATOMIC_RELAXED);
 }
 
+/* A request of the threshold or more. */
+static inline void shim_count_asked(uint64_t bytes)
+{
+	shim_count(SHIM_CALLS, 1);
+	shim_count(SHIM_ASKED, bytes);
+	shim_count(SHIM_CALLS_LARGE, 1);
+	shim_count(SHIM_ASKED_LARGE, bytes);
+}
+
 static inline void shim_count_max(enum shim_counter which, uint64_t n)
 {
 	uint64_t *p = &shim_slot->counter[which];

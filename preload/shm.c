@@ -207,17 +207,9 @@ static const char *shortfall(const struct outcome *o)
 	return NULL;
 }
 
-static void count_asked(size_t len)
-{
-	shim_count(SHIM_CALLS, 1);
-	shim_count(SHIM_ASKED, len);
-	shim_count(SHIM_CALLS_LARGE, 1);
-	shim_count(SHIM_ASKED_LARGE, len);
-}
-
 static void count(const struct outcome *o, const char *why)
 {
-	count_asked(o->len);
+	shim_count_asked(o->len);
 	shim_count(SHIM_SEGMENTS, o->on_superpages);
 	shim_count(SHIM_ON_SUPERPAGES, o->on_superpages);
 	if (!o->loose)
@@ -240,7 +232,7 @@ static void count(const struct outcome *o, const char *why)
 /* For a strict program: attached it was, and is no more. */
 static void *refuse(size_t len, const char *why)
 {
-	count_asked(len);
+	shim_count_asked(len);
 	shim_count(SHIM_REFUSED, 1);
 	shim_reason(why, len);
 	errno = ENOMEM;
