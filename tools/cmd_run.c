@@ -210,17 +210,19 @@ static bool program_is_fit(const struct run_input *input, const struct program *
 
 static bool promise_is_fit(const struct run_input *input, const struct promise *promise)
 {
+	unsigned int broken = promise->n - promise->n_slow - promise->n_chosen;
+
 	for (unsigned int i = 0; i < promise->n; i++) {
 		run_say(promise->doubt[i].slow ? "this will be slow" : "the promise can't be kept",
-		    promise->doubt[i].why);
+			promise->doubt[i].why);
 		if (promise->doubt[i].mend[0])
 			fprintf(stderr, "  mend: %s\n", promise->doubt[i].mend);
 	}
-	if (promise->n == promise->n_slow + promise->n_chosen || !input->require)
+	if (!broken || !input->require)
 		return true;
-	run_say(input->program[0],
-	    promise->n > promise->n_slow + promise->n_chosen + promise->n_long ? "not started (--require)" :
-	    "not started (--require; --require=2M where no block is longer)");
+	run_say(input->program[0], broken > promise->n_long ?
+		"not started (--require)" :
+		"not started (--require; --require=2M where no block is longer)");
 	return false;
 }
 
@@ -272,14 +274,14 @@ static int run_and_report(struct run_input *input, const struct program *program
 	int target, error = report_create(&report);
 
 	if (error) {
-		run_say("report", error == -EFBIG ? "no room under the limit on files (ulimit -f)" :
-				      strerror(-error));
+		run_say("report", error == -EFBIG ?
+			"no room under the limit on files (ulimit -f)" : strerror(-error));
 		return RUN_TROUBLE;
 	}
 	target = report_target(input);
 	if (target < 0) {
 		run_say(input->report_file ? input->report_file : "standard error",
-		    strerror(errno));
+			strerror(errno));
 		return RUN_TROUBLE;
 	}
 	if (setenv("CONTIG_REPORT", report.name, 1)) {
