@@ -1491,36 +1491,39 @@ static void drop_parts(char *p, size_t len, int fill)
 }
 
 /* Also in a child, which has copies of its parent's superpages. */
+enum { ADVISED = 6 << 20, ADVISED_SHORT = 96 * 1024 };
+
+static void advise_parts(char *p, char *q)
+{
+	take_hints(p, 3);
+	take_hints(q + PAGE, 4);
+	drop_parts(p, ADVISED, 3);
+	drop_parts(q, ADVISED_SHORT, 4);
+}
+
 static void case_advises(void)
 {
-	enum { LEN = 6 << 20 };
-	char *p = block(PAGE, LEN, 3), *q = block(PAGE, 96 * 1024, 4);
+	char *p = block(PAGE, ADVISED, 3), *q = block(PAGE, ADVISED_SHORT, 4);
 	int status;
 	pid_t child;
 
-	take_hints(p, 3);
-	take_hints(q + PAGE, 4);
-	drop_parts(p, LEN, 3);
-	drop_parts(q, 96 * 1024, 4);
+	advise_parts(p, q);
 	child = fork();
 	need(child >= 0);
 	if (!child) {
-		take_hints(p, 3);
-		take_hints(q + PAGE, 4);
-		drop_parts(p, LEN, 3);
-		drop_parts(q, 96 * 1024, 4);
+		advise_parts(p, q);
 		child = fork();
 		need(child >= 0);
 		if (!child) {
 			take_hints(p, 3);
-			drop_parts(p, LEN, 3);
+			drop_parts(p, ADVISED, 3);
 			_exit(0);
 		}
 		need(waitpid(child, &status, 0) == child && !status);
 		_exit(0);
 	}
 	need(waitpid(child, &status, 0) == child && !status);
-	need_all(p, LEN, 3);
+	need_all(p, ADVISED, 3);
 	puts("done");
 }
 

@@ -740,8 +740,10 @@ END_TEST
 
 START_TEST(reason_once)
 {
-	char to[12];
+	char to[12], large[64];
 
+	contig_reason_once("one; two; one; three; two", large, sizeof(large));
+	ck_assert_str_eq(large, "one; two; three");
 	contig_reason_once("one; two; one; three; two", to, sizeof(to));
 	ck_assert_str_eq(to, "one; two");
 	contig_reason_once("one; tw; x; yz", to, sizeof(to));

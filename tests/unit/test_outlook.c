@@ -209,6 +209,11 @@ START_TEST(test_likely)
 	take_runs(32, 2);
 	ck_assert(!contig_outlook_likely(&c, 0, 160, 1280));
 	ck_assert(contig_outlook_likely(&c, 0, 16, 1280));
+	/* Gaps close as more are taken. */
+	c.n = 0;
+	take_runs(32, 4);
+	ck_assert(contig_outlook_likely(&c, 0, 100, 1280));
+	ck_assert(!contig_outlook_likely(&c, 0, 160, 1280));
 }
 END_TEST
 
@@ -223,6 +228,9 @@ START_TEST(test_likely_alone)
 	ck_assert(!contig_outlook_likely(&c, 0, 160, 1280));
 	/* More than there were: some had gone. */
 	ck_assert(contig_outlook_likely(&c, 200, 160, 1280));
+	c.n = 100;
+	take_runs(32, 2);
+	ck_assert(!contig_outlook_likely(&c, 100, 160, 1280));
 }
 END_TEST
 
